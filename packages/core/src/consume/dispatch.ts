@@ -1,0 +1,110 @@
+import type { Change, Context, Operation } from '../change.js'
+import type { Listener } from '../listener.js'
+import { runOutsideScopes } from '../publish/context.js'
+import type { Claimed } from './claim.js'
+import type { Failure } from './settle.js'
+
+/** What became of the notifications of a batch. What is in neither list was not begun, and goes back as it was. */
+export interface Outcome {
+  readonly done: Claimed[]
+  readonly failures: Failure[]
+}
+
+/** When to stop: `draining` begins no more handlers, `abort` gives up on those that run. */
+export interface StopSignals {
+  readonly draining: AbortSignal
+  readonly abort: AbortSignal
+}
+
+/**
+ * Runs the handlers of a claimed batch: at most `concurrency` at once, the changes of one key one after another. When a
+ * change fails, the later ones of its key are not begun.
+ */
+export async function dispatch(listener: Listener, batch: readonly Claimed[], stop: StopSignals): Promise<Outcome> {
+  const outcome: Outcome = { done: [], failures: [] }
+  const lanes = lanesOf(batch)
+  let next = 0
+  const runLanes = async () => {
+    for (let lane = lanes[next++]; lane; lane = lanes[next++]) await runLane(listener, lane, stop, outcome)
+  }
+  const runners = Array.from({ length: Math.min(listener.consume.concurrency, lanes.length) }, runLanes)
+  await unlessAborted(Promise.all(runners), stop.abort)
+  // handlers that were given up on may still end: not into this outcome
+  return { done: [...outcome.done], failures: [...outcome.failures] }
+}
+
+function lanesOf(batch: readonly Claimed[]): Claimed[][] {
+  const byKey = new Map<string, Claimed[]>()
+  const lanes: Claimed[][] = []
+  for (const notification of batch) {
+    const lane = notification.key === null ? undefined : byKey.get(notification.key)
+    if (lane) {
+      lane.push(notification)
+      continue
+    }
+    const opened = [notification]
+    lanes.push(opened)
+    if (notification.key !== null) byKey.set(notification.key, opened)
+  }
+  return lanes
+}
+
+async function runLane(listener: Listener, lane: Claimed[], stop: StopSignals, outcome: Outcome): Promise<void> {
+  for (const notification of lane) {
+    if (stop.draining.aborted) return
+    try {
+      await runOutsideScopes(() => listener.handler(toChange(listener, notification, stop.abort)))
+      outcome.done.push(notification)
+    } catch (error) {
+      outcome.failures.push({ notification, error })
+      return
+    }
+  }
+}
+
+/** Waits for `work`, but no longer than until the abort. */
+async function unlessAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  let giveUp: () => void = () => {}
+  const aborted = new Promise<void>((resolve) => {
+    giveUp = resolve
+  })
+  signal.addEventListener('abort', giveUp, { once: true })
+  try {
+    await Promise.race([work, aborted])
+  } finally {
+    signal.removeEventListener('abort', giveUp)
+  }
+}
+
+/** The stored notification as the handler sees it. Throws what the decoder throws: then the attempt has failed. */
+function toChange(listener: Listener, stored: Claimed, signal: AbortSignal): Change<unknown> {
+  const decode = (json: string | null) => (json === null ? null : listener.decode(json))
+  let changed: string[] | undefined
+  const change = {
+    id: stored.id,
+    listener: listener.definition.name,
+    operation: stored.operation as Operation,
+    old: decode(stored.old),
+    new: decode(stored.new),
+    get changed() {
+      changed ??= changedFields(listener, stored)
+      return changed
+    },
+    context: JSON.parse(stored.context) as Context,
+    attempt: stored.attempts + 1,
+    createdAt: stored.createdAt,
+    signal,
+  }
+  return change as unknown as Change<unknown>
+}
+
+/** Names of the changed fields: stored where only a part of the row is, else found by comparing. */
+function changedFields(listener: Listener, { changed, old, new: now }: Claimed): string[] {
+  if (changed) return changed.map(listener.fieldName)
+  const before = old === null ? {} : JSON.parse(old)
+  const after = now === null ? {} : JSON.parse(now)
+  const names = Object.keys({ ...before, ...after })
+  if (old === null || now === null) return names.map(listener.fieldName)
+  return names.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name])).map(listener.fieldName)
+}

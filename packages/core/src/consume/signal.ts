@@ -1,0 +1,27 @@
+/** A latch to wait on: set from anywhere, also before anybody waits. */
+export class Signal {
+  #set = false
+  #wake: (() => void) | undefined
+
+  set(): void {
+    this.#set = true
+    this.#wake?.()
+  }
+
+  clear(): void {
+    this.#set = false
+  }
+
+  /** Returns when the signal is set, at once where it is already, or after `milliseconds`. */
+  async wait(milliseconds: number): Promise<void> {
+    if (this.#set) return
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, milliseconds)
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+    this.#wake = undefined
+  }
+}

@@ -1,0 +1,196 @@
+import type pg from 'pg'
+import type { Events } from '../events.js'
+import { identifier, literal } from '../quote.js'
+import { reconnectBackoff } from './backoff.js'
+import { Signal } from './signal.js'
+
+/*
+ * How sleeping workers are woken without a NOTIFY for every change.
+ *
+ *   worker: claim finds nothing ─► take the listener's advisory lock, shared ("asleep") ─► look who is writing
+ *              ▲                                                                             │
+ *              │        some were: wait until they have ended, claim ◄───────────────────────┤
+ *              │                                                                             │ none is left
+ *              └───── NOTIFY, retry due, slow poll ◄── wait ◄── claim finds nothing ◄────────┘
+ *
+ *   writer: insert ─► try the same lock exclusively ─► had it: nobody sleeps, free it. Not had: NOTIFY at commit
+ *
+ * A writer that tried before the worker had the lock has inserted before, so it holds a write lock on the notification
+ * table until it ends, and becomes visible before it lets go of it. So either the worker sees it writing, or its claim
+ * sees the row. Writers that come later find the lock taken, and notify.
+ */
+
+/** Writers of one listener's table, by virtual transaction. */
+export type Writers = ReadonlySet<string>
+
+/** A listener that has declared itself asleep. */
+export interface Asleep {
+  /** Who was writing when it fell asleep. */
+  readonly writers: Writers
+  /** Which of them still are. */
+  stillWriting(writers: Writers): Promise<Writers>
+  /** Takes the declaration back. */
+  wakeUp(): Promise<void>
+}
+
+export interface WakeLineOptions {
+  readonly schema: string
+  /** A new, unconnected client for the LISTEN connection. */
+  readonly createClient: () => pg.Client
+  readonly events: Events
+}
+
+const lockAttempts = 5
+
+// Workers lock notifications (RowShareLock) before they delete them (RowExclusiveLock); writers only insert. So a
+// transaction that holds both is a worker's, and nothing new comes of it.
+const currentWriters = (schema: string) => /* sql */ `
+  select w.virtualtransaction as writer
+  from pg_locks w
+  where w.locktype = 'relation' and w.relation = ${literal(`${schema}.notification`)}::regclass
+    and w.database = (select d.oid from pg_database d where d.datname = current_database())
+    and w.mode = 'RowExclusiveLock' and w.granted
+    and not exists (
+      select from pg_locks r
+      where r.locktype = 'relation' and r.relation = w.relation and r.database = w.database
+        and r.virtualtransaction = w.virtualtransaction and r.mode = 'RowShareLock'
+    )
+`
+
+/** The LISTEN connection of a worker, shared by its listeners. It comes back by itself for as long as it takes. */
+export class WakeLine {
+  readonly #options: WakeLineOptions
+  readonly #sleepers = new Map<string, Signal>()
+  readonly #ending = new Signal()
+  readonly #sql: { writers: string; lock: string; unlock: string; wakeOthers: string }
+  #client: pg.Client | null = null
+  #running: Promise<void> | null = null
+  #stopped = false
+
+  constructor(options: WakeLineOptions) {
+    this.#options = options
+    const schema = identifier(options.schema)
+    const channel = literal(options.schema)
+    this.#sql = {
+      writers: currentWriters(schema),
+      lock: `select pg_try_advisory_lock_shared(${schema}.asleep_key($1)) as locked`,
+      unlock: `select pg_advisory_unlock_shared(${schema}.asleep_key($1))`,
+      wakeOthers: `select case when pg_try_advisory_lock(${schema}.asleep_key($1))
+        then pg_advisory_unlock(${schema}.asleep_key($1))::text else pg_notify(${channel}, $1)::text end`,
+    }
+  }
+
+  /** Sets `signal` whenever the listener is woken, and whenever the connection was lost or is back. */
+  wakes(listener: string, signal: Signal): void {
+    this.#sleepers.set(listener, signal)
+  }
+
+  /** Connects, and waits for the first connection. @throws when the server cannot be reached. */
+  async start(): Promise<void> {
+    const client = await this.#connect()
+    this.#running = this.#keepConnected(client)
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#ending.set()
+    await this.#client?.end().catch(() => {})
+    await this.#running
+  }
+
+  /** Null where the connection is down: then there is nothing to sleep on but the slow poll. */
+  async fallAsleep(listener: string): Promise<Asleep | null> {
+    const client = this.#client
+    if (!client) return null
+    if (!(await this.#lock(client, listener))) return null
+    const look = async () => new Set((await client.query(this.#sql.writers)).rows.map((row) => row.writer as string))
+    return {
+      writers: await look(),
+      stillWriting: async (writers) => {
+        const now = await look()
+        return new Set([...writers].filter((writer) => now.has(writer)))
+      },
+      // the lock of a lost connection is gone with it
+      wakeUp: async () => {
+        if (client === this.#client) await client.query(this.#sql.unlock, [listener])
+      },
+    }
+  }
+
+  /** A writer may hold the lock for the instant of its try. */
+  async #lock(client: pg.Client, listener: string): Promise<boolean> {
+    for (let attempt = 1; attempt <= lockAttempts; attempt++) {
+      const { rows } = await client.query(this.#sql.lock, [listener])
+      if (rows[0].locked) return true
+    }
+    return false
+  }
+
+  /** There is more than this worker takes: wake those of the listener's other workers that sleep. */
+  async wakeOthers(listener: string): Promise<void> {
+    await this.#client?.query(this.#sql.wakeOthers, [listener])
+  }
+
+  async #connect(): Promise<pg.Client> {
+    const client = this.#options.createClient()
+    client.on('error', () => {}) // reported by `end`, which follows
+    try {
+      await client.connect()
+      // anyone may NOTIFY anything here: only the name of a listener of ours has an effect
+      client.on('notification', ({ payload }) => this.#sleepers.get(payload ?? '')?.set())
+      await client.query(`listen ${identifier(this.#options.schema)}`)
+    } catch (error) {
+      await client.end().catch(() => {})
+      throw error
+    }
+    return client
+  }
+
+  async #keepConnected(first: pg.Client): Promise<void> {
+    const { events } = this.#options
+    let client: pg.Client | null = first
+    for (let failures = 0; !this.#stopped; ) {
+      if (client) {
+        failures = 0
+        this.#client = client
+        this.#wakeAll()
+        const error = await lost(client)
+        this.#client = null
+        this.#wakeAll()
+        if (this.#stopped) return
+        events.emit('connectionLost', { error })
+      }
+      await this.#ending.wait(reconnectBackoff(++failures))
+      client = await this.#reconnect()
+    }
+    await client?.end().catch(() => {})
+  }
+
+  async #reconnect(): Promise<pg.Client | null> {
+    if (this.#stopped) return null
+    try {
+      const client = await this.#connect()
+      this.#options.events.emit('connectionRestored', {})
+      return client
+    } catch (error) {
+      this.#options.events.emit('error', { error })
+      return null
+    }
+  }
+
+  #wakeAll(): void {
+    for (const signal of this.#sleepers.values()) signal.set()
+  }
+}
+
+/** Waits until the connection has ended, and says why. */
+function lost(client: pg.Client): Promise<unknown> {
+  return new Promise((resolve) => {
+    let reason: unknown = new Error('the connection was closed')
+    client.on('error', (error) => {
+      reason = error
+      client.end().catch(() => {})
+    })
+    client.on('end', () => resolve(reason))
+  })
+}

@@ -1,0 +1,67 @@
+import type pg from 'pg'
+import type { Pool } from '../database.js'
+import type { Events } from '../events.js'
+import type { Listener } from '../listener.js'
+import { runOutsideScopes } from '../publish/context.js'
+import { Consumer } from './consumer.js'
+import { WakeLine } from './wake.js'
+
+export interface WorkerOptions {
+  readonly listeners: readonly Listener[]
+  readonly schema: string
+  readonly pool: Pool
+  readonly createListenClient: () => pg.Client
+  readonly events: Events
+  readonly pollMs: number
+}
+
+/** A running consumer of one or more listeners. */
+export class Worker implements AsyncDisposable {
+  readonly #line: WakeLine
+  readonly #draining = new AbortController()
+  readonly #abort = new AbortController()
+  readonly #consumers: Consumer[]
+  #running: Promise<unknown> = Promise.resolve()
+  #stopped: Promise<void> | undefined
+
+  private constructor(options: WorkerOptions) {
+    const { listeners, createListenClient, schema, pool, events, pollMs } = options
+    this.#line = new WakeLine({ schema, createClient: createListenClient, events })
+    const stop = { draining: this.#draining.signal, abort: this.#abort.signal }
+    this.#consumers = listeners.map(
+      (listener) => new Consumer({ listener, schema, pool, line: this.#line, events, stop, pollMs }),
+    )
+  }
+
+  /** @throws when the server cannot be reached. */
+  static async start(options: WorkerOptions): Promise<Worker> {
+    const worker = new Worker(options)
+    await runOutsideScopes(async () => {
+      await worker.#line.start()
+      worker.#running = Promise.all(worker.#consumers.map((consumer) => consumer.run()))
+    })
+    return worker
+  }
+
+  /**
+   * Stops: claims nothing more, lets running handlers end for `graceMs`, then aborts their `signal` and leaves what they
+   * had to the next worker, unharmed. Calling it again waits for the same end.
+   * @param options.graceMs milliseconds, 10,000 by default
+   */
+  stop(options: { graceMs?: number } = {}): Promise<void> {
+    this.#stopped ??= this.#stop(options.graceMs ?? 10_000)
+    return this.#stopped
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    this.#draining.abort()
+    const grace = setTimeout(() => this.#abort.abort(), graceMs)
+    await this.#running
+    clearTimeout(grace)
+    await this.#line.stop()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+}

@@ -1,0 +1,19 @@
+/* The smallest interface to PostgreSQL that the engine needs; `pg` satisfies it. */
+
+// biome-ignore lint/suspicious/noExplicitAny: a row's columns are known only to the statement that names them
+export type ResultRow = any
+
+export interface Queryable {
+  query(text: string, values?: unknown[]): Promise<{ rows: ResultRow[]; rowCount: number | null }>
+}
+
+/** A connection taken from a {@link Pool}. `release(true)` closes it instead of giving it back. */
+export interface Connection extends Queryable {
+  release(destroy?: boolean | Error): void
+}
+
+/** What `pg.Pool` is, as far as the engine uses it. */
+export interface Pool extends Queryable {
+  connect(): Promise<Connection>
+  end(): Promise<void>
+}

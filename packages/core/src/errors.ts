@@ -1,0 +1,32 @@
+/** Every code that a {@link PubSubError} can carry. Tell errors apart by these, never by their message. */
+export const errorCodes = [
+  'PGPUBSUB_INVALID_OPTION',
+  'PGPUBSUB_DUPLICATE_LISTENER',
+  'PGPUBSUB_UNKNOWN_LISTENER',
+  'PGPUBSUB_NO_LISTENERS',
+  'PGPUBSUB_UNKNOWN_TABLE',
+  'PGPUBSUB_UNKNOWN_COLUMN',
+  'PGPUBSUB_NOT_A_TABLE',
+  'PGPUBSUB_NOT_INSTALLED',
+  'PGPUBSUB_NEWER_ENGINE',
+  'PGPUBSUB_LOCK_TIMEOUT',
+  'PGPUBSUB_INVALID_CONTEXT',
+  'PGPUBSUB_INVALID_DECORATOR',
+  'PGPUBSUB_INVALID_MODULE',
+] as const
+
+export type ErrorCode = (typeof errorCodes)[number]
+
+/**
+ * The one error class of this library. `code` says which mistake it is, the message says what to do about it, `cause`
+ * holds the error underneath where there is one.
+ */
+export class PubSubError extends Error {
+  override readonly name = 'PubSubError'
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+  }
+}

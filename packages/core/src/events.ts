@@ -1,0 +1,47 @@
+import type { Logger } from './logger.js'
+
+/** What a `PubSub` tells about itself while it runs. */
+export interface PubSubEvents {
+  /** A handler has succeeded, and the notification is gone. */
+  handled: { listener: string; id: bigint; attempt: number }
+  /** A handler has failed; the notification waits for its next attempt, or is a dead letter. */
+  failed: { listener: string; id: bigint; attempt: number; error: unknown; dead: boolean }
+  /** A listener has nothing more to do. */
+  drained: { listener: string }
+  /** Something in the background failed and will be tried again: a claim, a connection. */
+  error: { error: unknown; listener?: string }
+  /** The LISTEN connection was lost; meanwhile workers poll. */
+  connectionLost: { error: unknown }
+  /** The LISTEN connection is back. */
+  connectionRestored: object
+}
+
+export type PubSubEvent = keyof PubSubEvents
+
+/** Typed events. An event handler that throws is logged and harms nobody. */
+export class Events {
+  readonly #handlers = new Map<PubSubEvent, Set<(payload: never) => void>>()
+  readonly #logger: Logger
+
+  constructor(logger: Logger) {
+    this.#logger = logger
+  }
+
+  /** @returns a function that ends the subscription. */
+  on<E extends PubSubEvent>(event: E, handler: (payload: PubSubEvents[E]) => void): () => void {
+    const handlers = this.#handlers.get(event) ?? new Set()
+    this.#handlers.set(event, handlers)
+    handlers.add(handler)
+    return () => void handlers.delete(handler)
+  }
+
+  emit<E extends PubSubEvent>(event: E, payload: PubSubEvents[E]): void {
+    for (const handler of this.#handlers.get(event) ?? []) {
+      try {
+        handler(payload as never)
+      } catch (error) {
+        this.#logger.error({ err: error, event }, 'an event handler threw')
+      }
+    }
+  }
+}

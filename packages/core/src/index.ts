@@ -1,0 +1,50 @@
+export {
+  type Change,
+  type Context,
+  type DeleteChange,
+  type InsertChange,
+  type Operation,
+  operations,
+  type TruncateChange,
+  type UpdateChange,
+} from './change.js'
+export type { Worker } from './consume/worker.js'
+export { type ErrorCode, errorCodes, PubSubError } from './errors.js'
+export type { PubSubEvent, PubSubEvents } from './events.js'
+export type { InstallReport } from './install/install.js'
+export type {
+  Backoff,
+  ConsumeOptions,
+  DecodeRow,
+  Handler,
+  Listener,
+  ListenerDefinition,
+  OrderMode,
+  StoredColumns,
+  TableName,
+  WakeMode,
+} from './listener.js'
+export { type Logger, silentLogger } from './logger.js'
+export {
+  type ListenerDefaults,
+  type ListenerOptions,
+  type ResolvedListenerOptions,
+  resolveListenerOptions,
+} from './options.js'
+export {
+  type ContextScope,
+  contextEverUsed,
+  contextSetting,
+  currentContext,
+  currentScope,
+  enterScope,
+  openScope,
+  openTransactionScope,
+  runInScope,
+  runOutsideScopes,
+  setContextSql,
+} from './publish/context.js'
+export { carryContext } from './publish/context-carrier.js'
+export { mayWrite } from './publish/may-write.js'
+export { type ListenOptions, PubSub, type PubSubOptions } from './pubsub.js'
+export { type JsonRow, storedColumns, type TableListenerOptions } from './table-listener.js'

@@ -1,0 +1,32 @@
+import { doBlock, identifier } from '../../quote.js'
+import { notificationTable } from './0001-notification-table.js'
+import { captureFunction } from './0002-capture-function.js'
+
+/** Numbered from 1 in this order. Forward only: what was released is never edited, only followed. */
+const migrations: readonly ((schemaName: string) => string)[] = [
+  (schemaName) => notificationTable(identifier(schemaName)),
+  captureFunction,
+]
+
+/** The engine version that this code installs and needs: the number of its newest migration. */
+export const engineVersion = migrations.length
+
+/** SQL that brings the engine's schema up to date from wherever it is; applied again it changes nothing. */
+export function engineSql(schemaName: string): string {
+  const schema = identifier(schemaName)
+  const head = `create schema if not exists ${schema};
+create table if not exists ${schema}.migration (number integer primary key, applied_at timestamptz not null default now());`
+  return [head, ...migrations.map((migration, index) => onlyOnce(schema, index + 1, migration(schemaName)))].join(
+    '\n\n',
+  )
+}
+
+function onlyOnce(schema: string, number: number, statements: string): string {
+  return doBlock(`begin
+  if exists (select from ${schema}.migration m where m.number = ${number}) then
+    return;
+  end if;
+${statements}
+  insert into ${schema}.migration (number) values (${number});
+end`)
+}

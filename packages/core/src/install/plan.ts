@@ -1,0 +1,71 @@
+import type { Queryable } from '../database.js'
+import type { ListenerDefinition } from '../listener.js'
+import { readTable } from '../publish/table.js'
+import { type Trigger, triggersOf } from '../publish/trigger.js'
+import { identifier, literal } from '../quote.js'
+import type { InstalledTrigger } from './installed.js'
+
+/** A listener with the triggers it needs in this database. */
+export interface PlannedListener {
+  readonly definition: ListenerDefinition
+  readonly triggers: readonly Trigger[]
+}
+
+export async function planListeners(
+  db: Queryable,
+  schema: string,
+  definitions: readonly ListenerDefinition[],
+): Promise<PlannedListener[]> {
+  const planned: PlannedListener[] = []
+  for (const definition of definitions) {
+    const table = await readTable(db, definition.table, definition.name)
+    planned.push({ definition, triggers: triggersOf(schema, definition, table) })
+  }
+  return planned
+}
+
+/** What differs between the declared listeners and the installed triggers. */
+export interface Drift {
+  readonly missing: readonly Trigger[]
+  readonly outdated: readonly Trigger[]
+  readonly disabled: readonly Trigger[]
+  readonly orphaned: readonly InstalledTrigger[]
+}
+
+const placeOf = (trigger: Pick<Trigger, 'name' | 'table'>) =>
+  identifier(trigger.table.schema, trigger.table.name, trigger.name)
+
+export function findDrift(planned: readonly PlannedListener[], installed: readonly InstalledTrigger[]): Drift {
+  const wanted = planned.flatMap((listener) => listener.triggers)
+  const wantedPlaces = new Set(wanted.map(placeOf))
+  const byPlace = new Map(installed.map((trigger) => [placeOf(trigger), trigger]))
+  const found = (trigger: Trigger) => byPlace.get(placeOf(trigger))
+  return {
+    missing: wanted.filter((trigger) => !found(trigger)),
+    outdated: wanted.filter((trigger) => found(trigger) && found(trigger)?.hash !== trigger.hash),
+    disabled: wanted.filter((trigger) => found(trigger)?.hash === trigger.hash && !found(trigger)?.enabled),
+    orphaned: installed.filter((trigger) => !wantedPlaces.has(placeOf(trigger))),
+  }
+}
+
+export const dropTriggerSql = (trigger: Pick<Trigger, 'name' | 'table'>) =>
+  `drop trigger if exists ${identifier(trigger.name)} on ${identifier(trigger.table.schema, trigger.table.name)};`
+
+/** Writes the listener into the engine's own list. */
+export function recordListenerSql(schema: string, { definition, triggers }: PlannedListener): string {
+  const { name, table } = definition
+  const hash = triggers.map((trigger) => trigger.hash).join(' ')
+  const values = [name, table.schema, table.name, JSON.stringify(definition), hash].map(literal).join(', ')
+  return `insert into ${identifier(schema)}.listener (name, table_schema, table_name, definition, hash)
+values (${values})
+on conflict (name) do update set table_schema = excluded.table_schema, table_name = excluded.table_name,
+  definition = excluded.definition, hash = excluded.hash, installed_at = now()
+  where listener.hash <> excluded.hash;`
+}
+
+/** Takes the listeners that are not declared any more off the engine's own list; their notifications stay. */
+export function forgetListenersSql(schema: string, declared: readonly PlannedListener[]): string {
+  const names = declared.map(({ definition }) => literal(definition.name))
+  const others = names.length === 0 ? '' : `\nwhere name not in (${names.join(', ')})`
+  return `delete from ${identifier(schema)}.listener${others};`
+}

@@ -1,0 +1,101 @@
+import type { Change, Operation } from './change.js'
+import { PubSubError } from './errors.js'
+
+export const wakeModes = ['idle', 'always', 'never'] as const
+/** When the trigger sends a NOTIFY: to a sleeping worker only, for every change, or not at all (workers poll). */
+export type WakeMode = (typeof wakeModes)[number]
+
+export const orderModes = ['row', 'none'] as const
+/** `row`: changes of one row are handled one after another, in commit order. `none`: in any order. */
+export type OrderMode = (typeof orderModes)[number]
+
+/** Milliseconds until the next attempt, after `attempt` failed ones (1 at the first failure). */
+export type Backoff = (attempt: number) => number
+
+/** What of a row is stored: `columns` kept (`only`), or kept out (`except`). `key` keeps the row's key alone. */
+export type StoredColumns =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'key' }
+  | { readonly kind: 'only'; readonly columns: readonly string[] }
+  | { readonly kind: 'except'; readonly columns: readonly string[] }
+
+/** A table, by the names the database knows it by. */
+export interface TableName {
+  readonly schema: string
+  readonly name: string
+}
+
+/** What of a listener is installed in the database: it decides the triggers, and its hash tells when they are outdated. */
+export interface ListenerDefinition {
+  readonly name: string
+  readonly table: TableName
+  readonly timing: 'after' | 'before'
+  readonly operations: readonly Operation[]
+  /** Updates fire only when one of these columns really changed; `null`: when any did. */
+  readonly columns: readonly string[] | null
+  readonly stored: StoredColumns
+  readonly order: OrderMode
+  readonly wake: WakeMode
+}
+
+/** How a worker treats a listener: nothing of this is installed. */
+export interface ConsumeOptions {
+  /** The most notifications one claim takes. */
+  readonly batchSize: number
+  /** The most handlers that run at once in one worker. */
+  readonly concurrency: number
+  /** Failed attempts after which a notification becomes a dead letter. */
+  readonly attempts: number
+  readonly backoff: Backoff
+}
+
+/** Turns a stored row, as JSON text, into what the handler is given. */
+export type DecodeRow<Row> = (json: string) => Row
+
+export type Handler<Row> = (change: Change<Row>) => unknown
+
+/** A declared listener: everything is decided, nothing optional. */
+export interface Listener<Row = unknown> {
+  readonly definition: ListenerDefinition
+  readonly consume: ConsumeOptions
+  readonly decode: DecodeRow<Row>
+  /** Column names of the stored row → the names that the handler knows them by. */
+  readonly fieldName: (column: string) => string
+  readonly handler: Handler<Row>
+}
+
+/** The declared listeners of one `PubSub`, by name. */
+export class ListenerRegistry {
+  readonly #listeners = new Map<string, Listener>()
+
+  /** @throws PGPUBSUB_DUPLICATE_LISTENER when the name is taken: two listeners of one name would share one queue. */
+  add(listener: Listener): void {
+    const { name, table } = listener.definition
+    const taken = this.#listeners.get(name)
+    if (taken) {
+      const where = `${taken.definition.table.schema}.${taken.definition.table.name}`
+      throw new PubSubError(
+        'PGPUBSUB_DUPLICATE_LISTENER',
+        `A listener named "${name}" is already declared on ${where}. The name is the identity of its queue: give the one on ${table.schema}.${table.name} another.`,
+      )
+    }
+    this.#listeners.set(name, listener)
+  }
+
+  all(): Listener[] {
+    return [...this.#listeners.values()]
+  }
+
+  /** @throws PGPUBSUB_UNKNOWN_LISTENER when one of the names is not declared. */
+  named(names: readonly string[]): Listener[] {
+    return names.map((name) => {
+      const listener = this.#listeners.get(name)
+      if (listener) return listener
+      const declared = [...this.#listeners.keys()].map((known) => `"${known}"`).join(', ') || 'none'
+      throw new PubSubError(
+        'PGPUBSUB_UNKNOWN_LISTENER',
+        `No listener named "${name}" is declared. Declared: ${declared}.`,
+      )
+    })
+  }
+}

@@ -1,0 +1,109 @@
+import { exponentialBackoff } from './consume/backoff.js'
+import { PubSubError } from './errors.js'
+import { type Backoff, type ConsumeOptions, type OrderMode, orderModes, type WakeMode, wakeModes } from './listener.js'
+
+/** Options that every listener takes, whatever it listens to. */
+export interface ListenerOptions {
+  /**
+   * Identity of the listener and its queue: unique, at most 63 bytes. It outlives deploys: rename it and its waiting
+   * notifications stay behind under the old name.
+   */
+  name: string
+  /**
+   * `'row'`: the changes of one row are handled one after another in the order of their commits, different rows in
+   * parallel. A table without a key is handled as if it were one row. `'none'`: in any order.
+   * @default 'row'
+   */
+  order?: OrderMode
+  /**
+   * When the trigger wakes workers: `'idle'` only those that sleep; `'always'` at every change (slows down concurrent
+   * writers); `'never'`: workers find changes by their slow poll.
+   * @default 'idle'
+   */
+  wake?: WakeMode
+  /**
+   * The most notifications that one claim takes. Claims start small and grow to this while handlers are fast, so that a
+   * crash repeats little.
+   * @default 1000
+   */
+  batchSize?: number
+  /**
+   * The most handlers that run at once in one worker.
+   * @default 10
+   */
+  concurrency?: number
+  /**
+   * Failed attempts after which the notification becomes a dead letter.
+   * @default 20
+   */
+  attempts?: number
+  /**
+   * Milliseconds until the next attempt, given how many have failed.
+   * @default exponential with jitter: about 1 s, 2 s, 4 s … at most 1 h
+   */
+  backoff?: Backoff
+}
+
+/** Defaults for every listener of one `PubSub`. */
+export type ListenerDefaults = Omit<ListenerOptions, 'name'>
+
+/** {@link ListenerOptions} after {@link resolveListenerOptions}: nothing is optional any more. */
+export interface ResolvedListenerOptions extends ConsumeOptions {
+  readonly name: string
+  readonly order: OrderMode
+  readonly wake: WakeMode
+}
+
+/**
+ * Checks the options of a listener and fills in the defaults.
+ * @throws PGPUBSUB_INVALID_OPTION
+ */
+export function resolveListenerOptions(
+  options: ListenerOptions,
+  defaults: ListenerDefaults = {},
+): ResolvedListenerOptions {
+  const given = { ...defaults, ...options }
+  const name = listenerName(given.name)
+  const where = `listener "${name}"`
+  return {
+    name,
+    order: oneOf(where, 'order', orderModes, given.order ?? 'row'),
+    wake: oneOf(where, 'wake', wakeModes, given.wake ?? 'idle'),
+    batchSize: positiveInteger(where, 'batchSize', given.batchSize ?? 1000),
+    concurrency: positiveInteger(where, 'concurrency', given.concurrency ?? 10),
+    attempts: positiveInteger(where, 'attempts', given.attempts ?? 20),
+    backoff: given.backoff ?? exponentialBackoff,
+  }
+}
+
+function listenerName(name: unknown): string {
+  if (typeof name !== 'string' || name.trim() === '') {
+    throw invalid(
+      `A listener needs a name: pass a text as the first argument, or { name: '…' }. It was given ${show(name)}.`,
+    )
+  }
+  if (name.includes('\0'))
+    throw invalid(`The listener name ${show(name)} has a NUL character, which PostgreSQL cannot store.`)
+  const bytes = Buffer.byteLength(name)
+  if (bytes > 63) throw invalid(`The listener name "${name}" has ${bytes} bytes; at most 63 are possible.`)
+  return name
+}
+
+export function positiveInteger(where: string, option: string, value: unknown): number {
+  if (Number.isSafeInteger(value) && (value as number) > 0) return value as number
+  throw invalid(`${option} of ${where} must be a whole number above 0; it is ${show(value)}.`)
+}
+
+function oneOf<T extends string>(where: string, option: string, allowed: readonly T[], value: unknown): T {
+  if (allowed.includes(value as T)) return value as T
+  const choices = allowed.map((choice) => `'${choice}'`).join(', ')
+  throw invalid(`${option} of ${where} must be one of ${choices}; it is ${show(value)}.`)
+}
+
+function invalid(message: string): PubSubError {
+  return new PubSubError('PGPUBSUB_INVALID_OPTION', message)
+}
+
+function show(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value) : String(value)
+}

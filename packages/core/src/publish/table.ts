@@ -1,0 +1,95 @@
+import type { Queryable } from '../database.js'
+import { PubSubError } from '../errors.js'
+import type { TableName } from '../listener.js'
+import { identifier } from '../quote.js'
+
+export interface Column {
+  readonly name: string
+  /** Computed by the database: a BEFORE trigger does not have its new value yet. */
+  readonly generated: boolean
+  /** Whether the type's own `=` tells equal values from others: json, xml and the geometric types have none that does. */
+  readonly comparable: boolean
+}
+
+/** A table as the catalogue knows it. */
+export interface Table extends TableName {
+  readonly columns: readonly Column[]
+  /** Columns of the primary key; without one, of the first unique index whose columns cannot be null; else empty. */
+  readonly key: readonly string[]
+  /** Tables that inherit from it (not its partitions): triggers on the parent do not fire for their rows. */
+  readonly heirs: readonly TableName[]
+}
+
+const describeTable = /* sql */ `
+  with recursive heirs (oid) as (
+    select i.inhrelid from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = to_regclass($1) and not c.relispartition
+    union
+    select i.inhrelid from heirs h join pg_inherits i on i.inhparent = h.oid
+    join pg_class c on c.oid = i.inhrelid where not c.relispartition
+  ), identity (attnums) as (
+    select i.indkey::int2[]
+    from pg_index i
+    where i.indrelid = to_regclass($1) and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
+      and not exists (
+        select from pg_attribute a
+        where a.attrelid = i.indrelid and a.attnum = any (i.indkey::int2[]) and not a.attnotnull
+      )
+    order by i.indisprimary desc, i.indexrelid
+    limit 1
+  )
+  select
+    c.relkind,
+    (
+      select json_agg(json_build_object(
+        'name', a.attname,
+        'generated', a.attgenerated <> '',
+        'comparable', t.typcategory <> 'G'
+          and format_type(a.atttypid, null) not in ('json', 'xml', 'json[]', 'xml[]')
+          and (t.typtype in ('e', 'r', 'm', 'd') or t.typcategory = 'A' or a.atttypid < 16384)
+      ) order by a.attnum)
+      from pg_attribute a join pg_type t on t.oid = a.atttypid
+      where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    ) as columns,
+    (
+      select json_agg(a.attname order by array_position(i.attnums, a.attnum))
+      from identity i join pg_attribute a on a.attrelid = c.oid and a.attnum = any (i.attnums)
+    ) as key,
+    (
+      select json_agg(json_build_object('schema', n.nspname, 'name', r.relname) order by n.nspname, r.relname)
+      from heirs h join pg_class r on r.oid = h.oid join pg_namespace n on n.oid = r.relnamespace
+    ) as heirs
+  from pg_class c where c.oid = to_regclass($1)
+`
+
+const ordinaryOrPartitioned = ['r', 'p']
+const kinds: Record<string, string> = {
+  v: 'a view',
+  m: 'a materialized view',
+  f: 'a foreign table',
+  S: 'a sequence',
+  c: 'a composite type',
+}
+
+/**
+ * Reads a table's columns and key from the catalogue.
+ * @throws PGPUBSUB_UNKNOWN_TABLE, PGPUBSUB_NOT_A_TABLE
+ */
+export async function readTable(db: Queryable, name: TableName, usedBy: string): Promise<Table> {
+  const { rows } = await db.query(describeTable, [identifier(name.schema, name.name)])
+  const where = `"${name.schema}"."${name.name}"`
+  const found = rows[0]
+  if (!found) {
+    throw new PubSubError(
+      'PGPUBSUB_UNKNOWN_TABLE',
+      `Listener "${usedBy}" listens to the table ${where}, which this database does not have. Apply your migrations before installing.`,
+    )
+  }
+  if (!ordinaryOrPartitioned.includes(found.relkind)) {
+    throw new PubSubError(
+      'PGPUBSUB_NOT_A_TABLE',
+      `Listener "${usedBy}" listens to ${where}, which is ${kinds[found.relkind] ?? 'not a table'}: only tables have row triggers. Listen to the tables behind it.`,
+    )
+  }
+  return { ...name, columns: found.columns ?? [], key: found.key ?? [], heirs: found.heirs ?? [] }
+}

@@ -1,0 +1,112 @@
+import { createHash } from 'node:crypto'
+import type { Operation } from '../change.js'
+import { PubSubError } from '../errors.js'
+import type { ListenerDefinition, TableName } from '../listener.js'
+import { arrayText, identifier, literal } from '../quote.js'
+import type { Table } from './table.js'
+
+/** One trigger of a listener. There is one per operation and table: a `WHEN` may name `old` and `new` only where both exist. */
+export interface Trigger {
+  readonly name: string
+  readonly table: TableName
+  /** Kept in the trigger's comment; another one there means that the trigger is outdated. */
+  readonly hash: string
+  /** Creates the trigger, or replaces it without a moment in which there is none. */
+  readonly sql: string
+}
+
+/** The triggers that a listener needs, in the engine that lives in `schema`. */
+export function triggersOf(schema: string, definition: ListenerDefinition, table: Table): Trigger[] {
+  checkColumns(definition, table)
+  const tables = [table, ...table.heirs]
+  return tables.flatMap((target) =>
+    definition.operations.map((operation) => triggerOn(target, schema, definition, table, operation)),
+  )
+}
+
+function triggerOn(
+  target: TableName,
+  schema: string,
+  definition: ListenerDefinition,
+  table: Table,
+  operation: Operation,
+): Trigger {
+  const name = triggerName(definition.name, operation)
+  const on = identifier(target.schema, target.name)
+  const level = operation === 'truncate' ? 'statement' : 'row'
+  const condition = operation === 'update' ? `\n  when (${reallyChanged(definition, table)})` : ''
+  const create = `create or replace trigger ${identifier(name)}
+  ${definition.timing} ${operation} on ${on}
+  for each ${level}${condition}
+  execute function ${identifier(schema)}.capture(${captureArguments(definition, table).join(', ')});`
+  const hash = createHash('sha256').update(create).digest('hex').slice(0, 16)
+  const comment = `pgpubsub ${hash}: writes changes for the listener ${JSON.stringify(definition.name)}`
+  const enable = `alter table ${on} enable trigger ${identifier(name)};`
+  const sql = `${create}\ncomment on trigger ${identifier(name)} on ${on} is ${literal(comment)};\n${enable}`
+  return { name, table: { schema: target.schema, name: target.name }, hash, sql }
+}
+
+/** `~` sorts behind letters: among BEFORE triggers ours comes last, and sees what the others made of the row. */
+function triggerName(listener: string, operation: Operation): string {
+  const name = `~pgpubsub ${operation} ${listener}`
+  if (Buffer.byteLength(name) <= 63) return name
+  const hash = createHash('sha256').update(listener).digest('hex').slice(0, 16)
+  return `~pgpubsub ${operation} ${hash}`
+}
+
+function captureArguments(definition: ListenerDefinition, table: Table): string[] {
+  const key = definition.order === 'row' ? literal(arrayText(table.key)) : literal('')
+  return [literal(definition.name), key, storedArgument(definition, table), literal(definition.wake)]
+}
+
+function storedArgument({ stored }: ListenerDefinition, table: Table): string {
+  switch (stored.kind) {
+    case 'all':
+      return literal('')
+    case 'key':
+      return literal(`+${arrayText(table.key)}`)
+    case 'only':
+      return literal(`+${arrayText(stored.columns)}`)
+    case 'except':
+      return literal(`-${arrayText(stored.columns)}`)
+  }
+}
+
+function reallyChanged({ columns, timing }: ListenerDefinition, table: Table): string {
+  const generated = table.columns.some((column) => column.generated)
+  if (columns === null && !(timing === 'before' && generated)) return 'old.* operator(pg_catalog.*<>) new.*'
+  const watched = table.columns.filter((column) => (columns ? columns.includes(column.name) : !column.generated))
+  return watched.map(columnChanged).join('\n    or ')
+}
+
+function columnChanged({ name, comparable }: Table['columns'][number]): string {
+  const column = identifier(name)
+  if (comparable) return `old.${column} is distinct from new.${column}`
+  return `row(old.${column}) operator(pg_catalog.*<>) row(new.${column})`
+}
+
+function checkColumns(definition: ListenerDefinition, table: Table): void {
+  const { stored, columns, timing, name } = definition
+  const used = [...(columns ?? []), ...('columns' in stored ? stored.columns : [])]
+  const known = new Map(table.columns.map((column) => [column.name, column]))
+  for (const column of used) {
+    if (known.has(column)) continue
+    throw new PubSubError(
+      'PGPUBSUB_UNKNOWN_COLUMN',
+      `Listener "${name}" names the column "${column}", which the table "${table.schema}"."${table.name}" does not have. It has ${[...known.keys()].map((column) => `"${column}"`).join(', ')}.`,
+    )
+  }
+  const computed = timing === 'before' ? columns?.find((column) => known.get(column)?.generated) : undefined
+  if (computed !== undefined) {
+    throw new PubSubError(
+      'PGPUBSUB_INVALID_OPTION',
+      `Listener "${name}" runs before the write and watches the generated column "${computed}", which has no new value yet. Watch the columns that it is computed from, or listen after the write.`,
+    )
+  }
+  if (stored.kind === 'key' && table.key.length === 0) {
+    throw new PubSubError(
+      'PGPUBSUB_INVALID_OPTION',
+      `Listener "${name}" has keysOnly, and the table "${table.schema}"."${table.name}" has no key. Name the columns with select instead.`,
+    )
+  }
+}

@@ -1,0 +1,227 @@
+import pg from 'pg'
+import type { Change, Context } from './change.js'
+import { Worker } from './consume/worker.js'
+import { PubSubError } from './errors.js'
+import { Events, type PubSubEvent, type PubSubEvents } from './events.js'
+import { type InstallReport, install, installSql } from './install/install.js'
+import { installedVersion } from './install/installed.js'
+import { engineVersion } from './install/migrations/index.js'
+import { type Listener, ListenerRegistry } from './listener.js'
+import { type Logger, silentLogger } from './logger.js'
+import { type ListenerDefaults, positiveInteger } from './options.js'
+import { currentContext, enterScope, openScope, runInScope } from './publish/context.js'
+import { carryContext } from './publish/context-carrier.js'
+import { type JsonRow, type TableListenerOptions, tableListener } from './table-listener.js'
+
+/** How to reach the database, and the defaults of listeners. Give `connectionString` or `pool`. */
+export interface PubSubOptions {
+  /** Where to connect to, as a `postgresql://` URL. A small pool of its own is opened when it is first needed. */
+  connectionString?: string
+  /** A pool of yours to use instead. It stays yours to end. */
+  pool?: pg.Pool
+  /**
+   * Where the LISTEN connection connects to. Needed only behind a pooler in transaction mode, where LISTEN does not
+   * work: give the server's own address.
+   * @default the address of `connectionString` or `pool`
+   */
+  listenConnectionString?: string
+  /**
+   * Schema of the engine's tables and functions. Programs that share a database and declare different listeners need
+   * different ones: `install` removes the triggers of listeners that are not declared.
+   * @default 'pgpubsub'
+   */
+  schema?: string
+  /** Defaults for every listener. */
+  defaults?: ListenerDefaults
+  /**
+   * Milliseconds after which a sleeping worker looks for work by itself, whether it was woken or not.
+   * @default 5000
+   */
+  pollIntervalMs?: number
+  /** Where to log: pino and `console` both fit. @default silent; errors are emitted as events in any case */
+  logger?: Logger
+}
+
+/** Options of {@link PubSub.listen}. */
+export interface ListenOptions {
+  /** Names of the listeners to consume. @default all that are declared */
+  listeners?: readonly string[]
+  /** Overrides the `concurrency` of every listener in this worker. */
+  concurrency?: number
+}
+
+/** The engine: declared listeners, their installation, workers and context. Framework-free. */
+export class PubSub {
+  readonly schema: string
+  readonly defaults: ListenerDefaults
+  readonly logger: Logger
+  readonly #options: PubSubOptions
+  readonly #listeners = new ListenerRegistry()
+  readonly #events: Events
+  readonly #pollMs: number
+  readonly #workers = new Set<Worker>()
+  #ownPool: pg.Pool | undefined
+
+  /** @throws PGPUBSUB_INVALID_OPTION */
+  constructor(options: PubSubOptions) {
+    if (!options?.connectionString === !options?.pool) {
+      throw new PubSubError(
+        'PGPUBSUB_INVALID_OPTION',
+        'Say how to reach the database: pass either { connectionString: "postgresql://…" } or { pool }, not both.',
+      )
+    }
+    this.#options = options
+    this.schema = schemaName(options.schema ?? 'pgpubsub')
+    this.defaults = options.defaults ?? {}
+    this.logger = options.logger ?? silentLogger
+    this.#pollMs = positiveInteger('pubsub', 'pollIntervalMs', options.pollIntervalMs ?? 5_000)
+    this.#events = new Events(this.logger)
+    logEvents(this.#events, this.logger)
+  }
+
+  /** Declares a listener on a table. @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_DUPLICATE_LISTENER */
+  onChange(options: TableListenerOptions, handler: (change: Change<JsonRow>) => unknown): void {
+    this.declare(tableListener(options, handler, this.defaults))
+  }
+
+  /** Declares a listener whose options are resolved: the way in for adapters of ORMs. */
+  declare(listener: Listener): void {
+    this.#listeners.add(listener)
+  }
+
+  /**
+   * Brings the database to what is declared: engine schema and triggers. Where nothing differs, nothing happens.
+   * @throws PGPUBSUB_UNKNOWN_TABLE, PGPUBSUB_NOT_A_TABLE, PGPUBSUB_UNKNOWN_COLUMN, PGPUBSUB_NEWER_ENGINE, PGPUBSUB_LOCK_TIMEOUT
+   */
+  install(): Promise<InstallReport> {
+    return install(this.pool, this.schema, this.#definitions())
+  }
+
+  /** What {@link install} would do on an empty database, as SQL text that may be applied again over itself. */
+  sql(): Promise<string> {
+    return installSql(this.pool, this.schema, this.#definitions())
+  }
+
+  /**
+   * Starts a worker: it handles what is waiting, then what comes, until it is stopped.
+   * @throws PGPUBSUB_NO_LISTENERS, PGPUBSUB_UNKNOWN_LISTENER, PGPUBSUB_NOT_INSTALLED, and the driver's error when the
+   * server cannot be reached
+   */
+  async listen(options: ListenOptions = {}): Promise<Worker> {
+    const listeners = this.#chosen(options)
+    await this.#requireEngine()
+    const worker = await Worker.start({
+      listeners,
+      schema: this.schema,
+      pool: this.pool,
+      createListenClient: () => this.#listenClient(),
+      events: this.#events,
+      pollMs: this.#pollMs,
+    })
+    this.#workers.add(worker)
+    return worker
+  }
+
+  /** Runs `fn` with the context merged over the running one, stored with every change that it causes. */
+  async withContext<T>(context: Context, fn: () => T | PromiseLike<T>): Promise<T> {
+    return runInScope(openScope(context), fn)
+  }
+
+  /** The context of the running request; `{}` outside of any. */
+  context(): Context {
+    return currentContext()
+  }
+
+  /** Merges the context over the running one for the rest of the current asynchronous execution (a middleware). */
+  enterContext(context: Context): void {
+    enterScope(openScope(context))
+  }
+
+  /** Subscribes to what the engine tells about itself. @returns a function that ends the subscription. */
+  on<E extends PubSubEvent>(event: E, handler: (payload: PubSubEvents[E]) => void): () => void {
+    return this.#events.on(event, handler)
+  }
+
+  /** Stops all workers and closes the connections that this object has opened. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#workers].map((worker) => worker.stop()))
+    this.#workers.clear()
+    await this.#ownPool?.end()
+    this.#ownPool = undefined
+  }
+
+  /** The pool given, or one of its own, opened when it is first needed. */
+  get pool(): pg.Pool {
+    if (this.#options.pool) return this.#options.pool
+    this.#ownPool ??= this.#openPool()
+    return this.#ownPool
+  }
+
+  #openPool(): pg.Pool {
+    const { connectionString } = this.#options
+    const pool = new pg.Pool({ connectionString, allowExitOnIdle: true, application_name: 'pgpubsub' })
+    pool.on('error', (error) => this.#events.emit('error', { error }))
+    return carryContext(pool)
+  }
+
+  #listenClient(): pg.Client {
+    const { listenConnectionString, connectionString, pool } = this.#options
+    const address = listenConnectionString ?? connectionString
+    const config: pg.ClientConfig = address ? { connectionString: address } : { ...pool?.options }
+    if (!address && pool) config.password = pool.options.password // not enumerable there
+    return new pg.Client({
+      ...config,
+      application_name: 'pgpubsub listen',
+      keepAlive: true,
+      connectionTimeoutMillis: 10_000,
+      query_timeout: 10_000,
+    })
+  }
+
+  #definitions() {
+    return this.#listeners.all().map((listener) => listener.definition)
+  }
+
+  #chosen({ listeners: names, concurrency }: ListenOptions): Listener[] {
+    const chosen = names ? this.#listeners.named(names) : this.#listeners.all()
+    if (chosen.length === 0) {
+      throw new PubSubError(
+        'PGPUBSUB_NO_LISTENERS',
+        'There is nothing to listen to: declare a listener first, as in prisma.media.onPostSave("scan-media", handler), and import the module that does it.',
+      )
+    }
+    if (concurrency === undefined) return chosen
+    const limit = positiveInteger('listen', 'concurrency', concurrency)
+    return chosen.map((listener) => ({ ...listener, consume: { ...listener.consume, concurrency: limit } }))
+  }
+
+  async #requireEngine(): Promise<void> {
+    const version = await installedVersion(this.pool, this.schema)
+    if (version >= engineVersion) return
+    throw new PubSubError(
+      'PGPUBSUB_NOT_INSTALLED',
+      version === 0
+        ? `The database has no schema "${this.schema}" of this engine: call install() once before listen(), or apply sql() as a migration.`
+        : `The engine in the schema "${this.schema}" has version ${version}, and this code needs ${engineVersion}: call install() before listen().`,
+    )
+  }
+}
+
+function schemaName(name: unknown): string {
+  if (typeof name === 'string' && name !== '' && !name.includes('\0') && Buffer.byteLength(name) <= 63) return name
+  throw new PubSubError(
+    'PGPUBSUB_INVALID_OPTION',
+    `schema must be the name of a PostgreSQL schema, 1 to 63 bytes; it is ${JSON.stringify(name)}.`,
+  )
+}
+
+function logEvents(events: Events, logger: Logger): void {
+  events.on('failed', ({ error, dead, ...where }) => {
+    if (dead) logger.error({ err: error, ...where }, 'the last attempt failed: a dead letter')
+    else logger.warn({ err: error, ...where }, 'an attempt failed, and will be repeated')
+  })
+  events.on('handled', (where) => logger.debug(where, 'handled'))
+  events.on('error', ({ error, listener }) => logger.error({ err: error, listener }, 'failed, and will be tried again'))
+  events.on('connectionLost', ({ error }) => logger.warn({ err: error }, 'lost the LISTEN connection; reconnecting'))
+  events.on('connectionRestored', () => logger.info({}, 'the LISTEN connection is back'))
+}

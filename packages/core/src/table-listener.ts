@@ -1,0 +1,74 @@
+import { type Change, type Operation, operations } from './change.js'
+import { PubSubError } from './errors.js'
+import type { Listener, StoredColumns } from './listener.js'
+import { type ListenerDefaults, type ListenerOptions, resolveListenerOptions } from './options.js'
+
+/** A listener on a table, by the database's own names. */
+export interface TableListenerOptions extends ListenerOptions {
+  /** The table's name. */
+  table: string
+  /** @default 'public' */
+  schema?: string
+  /** @default insert, update and delete */
+  operations?: readonly Operation[]
+  /** `'before'` records before the write is done; it never alters or cancels it. @default 'after' */
+  timing?: 'after' | 'before'
+  /** Updates fire only when one of these columns really changed. @default any column */
+  columns?: readonly string[]
+  /** Columns that are not stored. */
+  omit?: readonly string[]
+  /** The only columns that are stored. */
+  select?: readonly string[]
+  /** Store the key's columns alone. @default false */
+  keysOnly?: boolean
+}
+
+/** A row as PostgreSQL's `to_jsonb` writes it. */
+export type JsonRow = Record<string, unknown>
+
+/** @throws PGPUBSUB_INVALID_OPTION */
+export function tableListener(
+  options: TableListenerOptions,
+  handler: (change: Change<JsonRow>) => unknown,
+  defaults: ListenerDefaults,
+): Listener {
+  const { name, order, wake, ...consume } = resolveListenerOptions(options, defaults)
+  if (typeof options.table !== 'string' || options.table === '') {
+    throw new PubSubError('PGPUBSUB_INVALID_OPTION', `table of listener "${name}" must be the name of a table.`)
+  }
+  const chosen = options.operations ?? ['insert', 'update', 'delete']
+  return {
+    definition: {
+      name,
+      table: { schema: options.schema ?? 'public', name: options.table },
+      timing: options.timing ?? 'after',
+      operations: operations.filter((operation) => chosen.includes(operation)),
+      columns: options.columns ?? null,
+      stored: storedColumns(name, options),
+      order,
+      wake,
+    },
+    consume,
+    decode: (json) => JSON.parse(json),
+    fieldName: (column) => column,
+    handler: handler as Listener['handler'],
+  }
+}
+
+/** @throws PGPUBSUB_INVALID_OPTION when more than one of the three is given. */
+export function storedColumns(
+  listener: string,
+  options: Pick<TableListenerOptions, 'omit' | 'select' | 'keysOnly'>,
+): StoredColumns {
+  const given = (['omit', 'select', 'keysOnly'] as const).filter((option) => options[option])
+  if (given.length > 1) {
+    throw new PubSubError(
+      'PGPUBSUB_INVALID_OPTION',
+      `Listener "${listener}" has ${given.join(' and ')}: each says what of the row is stored. Give one of them.`,
+    )
+  }
+  if (options.keysOnly) return { kind: 'key' }
+  if (options.select) return { kind: 'only', columns: options.select }
+  if (options.omit) return { kind: 'except', columns: options.omit }
+  return { kind: 'all' }
+}

@@ -1,0 +1,81 @@
+import { PubSub, type PubSubOptions } from '@pgpubsub/core'
+import { Prisma } from '@prisma/client/extension'
+import { type ClientInternals, readModels } from './data-model.js'
+import { listenerDecorator } from './decorator.js'
+import { type FamilyMethod, type LooseOptions, modelListener } from './model-listener.js'
+import { PubSubClient } from './pubsub-client.js'
+import { type RawClient, RequestContext, type RootClient } from './request-context.js'
+import type { ListenMethod } from './types.js'
+
+/**
+ * The Prisma Client extension: listeners on every model, `prisma.$pubsub`, and the context of the request in every
+ * write.
+ * @example
+ * const prisma = new PrismaClient({ adapter: pubsubAdapter({ connectionString }) }).$extends(pubsub({ connectionString }))
+ * @throws PGPUBSUB_INVALID_OPTION
+ */
+export function pubsub(options: PubSubOptions) {
+  const engine = new PubSub(options)
+  return Prisma.defineExtension((client) => {
+    const base = client as unknown as RootClient & ClientInternals
+    const models = readModels(base)
+    const context = new RequestContext(base)
+    const declareOn = <M extends FamilyMethod>(method: M) =>
+      function (this: unknown, nameOrOptions?: string | LooseOptions, handler?: unknown) {
+        const name = Prisma.getExtensionContext(this).$name as string
+        const model = models.get(name)
+        if (!model) throw new Error(`Prisma calls this model ${name}, and its data model does not have it.`)
+        const given = typeof nameOrOptions === 'string' ? { name: nameOrOptions } : (nameOrOptions ?? {})
+        const declare = (fallbackName: string | undefined, toCall: unknown) => {
+          const named = { ...given, name: given.name ?? fallbackName } as LooseOptions
+          engine.declare(modelListener(method, model, named, toCall, engine.defaults))
+        }
+        if (handler === undefined) return listenerDecorator(method, declare)
+        return declare((handler as { name?: string }).name, handler)
+      }
+    return client.$extends({
+      name: 'pgpubsub',
+      model: {
+        $allModels: {
+          /** After an insert or an update. */
+          onPostSave: declareOn('onPostSave') as ListenMethod<'save'>,
+          /** After an insert. */
+          onPostInsert: declareOn('onPostInsert') as ListenMethod<'insert'>,
+          /** After an update that changed something. */
+          onPostUpdate: declareOn('onPostUpdate') as ListenMethod<'update'>,
+          /** After a delete, cascades included. */
+          onPostDelete: declareOn('onPostDelete') as ListenMethod<'delete'>,
+          /** After an insert, an update or a delete. */
+          onPostChange: declareOn('onPostChange') as ListenMethod<'change'>,
+          /** Before an insert or an update: records it; it cannot alter or cancel it. */
+          onPreSave: declareOn('onPreSave') as ListenMethod<'save'>,
+          /** Before an insert; also one that `on conflict` then turns into something else. */
+          onPreInsert: declareOn('onPreInsert') as ListenMethod<'insert'>,
+          /** Before an update that changes something. */
+          onPreUpdate: declareOn('onPreUpdate') as ListenMethod<'update'>,
+          /** Before a delete; it cannot cancel it. */
+          onPreDelete: declareOn('onPreDelete') as ListenMethod<'delete'>,
+          /** After `TRUNCATE` of the table. */
+          onTruncate: declareOn('onTruncate') as ListenMethod<'truncate'>,
+        },
+      },
+      query: {
+        $allOperations: ({ operation, args, query }) => context.operation(operation, args, () => query(args)),
+      },
+      // $transaction keeps the type it has
+      client: { $pubsub: new PubSubClient(engine, context), $transaction: transactions(base, context) } as {
+        /** Installation, workers and context. */
+        $pubsub: PubSubClient
+      },
+    })
+  })
+}
+
+/** `$transaction` in both of its forms, with the context of the request, and on whichever client it is called. */
+function transactions(base: RootClient, context: RequestContext) {
+  return function $transaction(this: unknown, work: unknown, options?: unknown): Promise<unknown> {
+    const begin = (given: unknown) => base.$transaction.call(this, given, options) as Promise<never>
+    if (typeof work !== 'function') return context.batch(begin, work as unknown[])
+    return context.interactive(begin, work as (tx: RawClient) => Promise<unknown>)
+  }
+}

@@ -1,0 +1,106 @@
+import type {
+  ListenerOptions as CoreListenerOptions,
+  DeleteChange,
+  InsertChange,
+  TruncateChange,
+  UpdateChange,
+} from '@pgpubsub/core'
+import type { Prisma } from '@prisma/client/extension'
+
+/** The row of a model, as `findFirstOrThrow()` returns it. `T` is the type of the delegate: `typeof prisma.media`. */
+export type Row<T> = Prisma.Result<T, object, 'findFirstOrThrow'>
+
+/** What `onPostSave` and `onPreSave` give to their handler: `old` is null on insert. */
+export type PostSave<T> = InsertChange<Row<T>> | UpdateChange<Row<T>>
+/** What `onPostInsert` and `onPreInsert` give to their handler. */
+export type PostInsert<T> = InsertChange<Row<T>>
+/** What `onPostUpdate` and `onPreUpdate` give to their handler. */
+export type PostUpdate<T> = UpdateChange<Row<T>>
+/** What `onPostDelete` and `onPreDelete` give to their handler: `new` is null. */
+export type PostDelete<T> = DeleteChange<Row<T>>
+/** What `onPostChange` gives to its handler. */
+export type PostChange<T> = InsertChange<Row<T>> | UpdateChange<Row<T>> | DeleteChange<Row<T>>
+/** What `onTruncate` gives to its handler. */
+export type Truncate = TruncateChange
+
+export type PreSave<T> = PostSave<T>
+export type PreInsert<T> = PostInsert<T>
+export type PreUpdate<T> = PostUpdate<T>
+export type PreDelete<T> = PostDelete<T>
+
+/** The kinds of change that a method of the family listens to: rows of the type `R`, of a model with the fields `Name`. */
+export interface ChangeKinds<R, Name extends string = keyof R & string> {
+  save: InsertChange<R, Name> | UpdateChange<R, Name>
+  insert: InsertChange<R, Name>
+  update: UpdateChange<R, Name>
+  delete: DeleteChange<R, Name>
+  change: InsertChange<R, Name> | UpdateChange<R, Name> | DeleteChange<R, Name>
+  truncate: TruncateChange
+}
+export type ChangeKind = keyof ChangeKinds<unknown>
+
+type FieldOf<T> = keyof Row<T> & string
+
+/** Options of a listener on a model. `name` may be left out by a decorator: then it is the method's name. */
+export interface ModelListenerOptions<T> extends Omit<CoreListenerOptions, 'name'> {
+  /**
+   * Identity of the listener and its queue: unique, at most 63 bytes.
+   * @default the name of the decorated method; of the handler, where that is a named function
+   */
+  name?: string
+  /**
+   * Updates fire only when one of these fields really changed (`is distinct from`). Inserts and deletes always do.
+   * @default any field
+   */
+  columns?: readonly FieldOf<T>[]
+  /** Fields that are not stored, so that `old` and `new` do not have them: `{ passwordHash: true }`. */
+  omit?: { readonly [F in FieldOf<T>]?: boolean }
+  /** The only fields that are stored: `{ id: true, title: true }`. */
+  select?: { readonly [F in FieldOf<T>]?: boolean }
+  /** Store the fields of the key alone. The others are not in `old` and `new`. @default false */
+  keysOnly?: boolean
+}
+
+/** The row that the handler sees: without the fields that the options keep out of it. */
+export type StoredRow<T, O> = O extends { keysOnly: true }
+  ? Partial<Row<T>>
+  : O extends { select: infer S extends object }
+    ? Pick<Row<T>, TrueKeys<S> & keyof Row<T>>
+    : O extends { omit: infer S extends object }
+      ? Omit<Row<T>, TrueKeys<S>>
+      : Row<T>
+
+type TrueKeys<S> = { [K in keyof S]: S[K] extends true ? K : never }[keyof S]
+
+/** Fails to compile where an option is not one of {@link ModelListenerOptions}, or an `omit`/`select` not a field. */
+export type Exactly<T, O> = O & {
+  [K in keyof O as K extends keyof ModelListenerOptions<T> ? never : K]: never
+} & {
+  [K in 'omit' | 'select' as K extends keyof O ? K : never]?: {
+    [F in keyof O[K & keyof O]]: F extends FieldOf<T> ? boolean : never
+  }
+}
+
+/** The method decorator that a listener without a handler is. */
+export type ListenerDecorator<C> = <This>(
+  method: (this: This, change: C) => unknown,
+  context: ClassMethodDecoratorContext<This, (this: This, change: C) => unknown>,
+) => void
+
+/**
+ * A method of the family: with a handler it declares a listener; without one it is a method decorator, whose listener is
+ * declared by `prisma.$pubsub.register(instance)`.
+ */
+export interface ListenMethod<K extends ChangeKind> {
+  <T, const O extends ModelListenerOptions<T>>(
+    this: T,
+    options: Exactly<T, O>,
+    handler: (change: ChangeKinds<StoredRow<T, O>, FieldOf<T>>[K]) => unknown,
+  ): void
+  <T>(this: T, name: string, handler: (change: ChangeKinds<Row<T>>[K]) => unknown): void
+  <T, const O extends ModelListenerOptions<T>>(
+    this: T,
+    options?: Exactly<T, O>,
+  ): ListenerDecorator<ChangeKinds<StoredRow<T, O>, FieldOf<T>>[K]>
+  <T>(this: T, name: string): ListenerDecorator<ChangeKinds<Row<T>>[K]>
+}

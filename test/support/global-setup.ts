@@ -1,0 +1,46 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import pg from 'pg'
+import type { TestProject } from 'vitest/node'
+import { startPostgres } from '../../tools/postgres-server.ts'
+import { schemaEngineEnvironment } from '../../tools/schema-engine.mjs'
+import { databaseUrl } from './database-url.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** Connection string of the server's maintenance database. */
+    postgresUrl: string
+    /** Name of the database that tests copy: the migrations are applied, the engine is not installed. */
+    templateDatabase: string
+  }
+}
+
+/** One server for the whole run, with a template that `prisma migrate deploy` has made. */
+export default async function setUp(project: TestProject) {
+  const server = await startPostgres()
+  const templateDatabase = `pgpubsub_template_${process.pid}`
+  await onServer(server.url, `create database ${templateDatabase}`)
+  await migrate(databaseUrl(server.url, templateDatabase))
+  project.provide('postgresUrl', server.url)
+  project.provide('templateDatabase', templateDatabase)
+  return async () => {
+    await onServer(server.url, `drop database if exists ${templateDatabase} with (force)`)
+    await server.stop()
+  }
+}
+
+async function migrate(url: string): Promise<void> {
+  const root = fileURLToPath(new URL('../..', import.meta.url))
+  await promisify(execFile)('npx', ['prisma', 'migrate', 'deploy'], {
+    cwd: root,
+    env: { ...process.env, ...schemaEngineEnvironment(), DATABASE_URL: url, PRISMA_HIDE_UPDATE_MESSAGE: '1' },
+  })
+}
+
+async function onServer(url: string, statement: string): Promise<void> {
+  const client = new pg.Client(url)
+  await client.connect()
+  await client.query(statement)
+  await client.end()
+}

