@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -49,7 +49,7 @@ async function startEmbedded(options: ServerOptions): Promise<PostgresServer> {
   const port = await freePort()
   const log: string[] = []
   const server = new EmbeddedPostgres({
-    databaseDir: join(folder, 'data'),
+    databaseDir: folder,
     port,
     persistent: false,
     createPostgresUser: process.getuid?.() === 0,
@@ -60,7 +60,6 @@ async function startEmbedded(options: ServerOptions): Promise<PostgresServer> {
     onError: (line) => log.push(String(line)),
   })
   try {
-    await openToServerUser(folder)
     await server.initialise()
     await server.start()
   } catch (cause) {
@@ -69,17 +68,8 @@ async function startEmbedded(options: ServerOptions): Promise<PostgresServer> {
   return {
     url: `postgresql://postgres:password@127.0.0.1:${port}/postgres`,
     kind: 'embedded',
-    stop: async () => {
-      await server.stop()
-      await rm(folder, { recursive: true, force: true })
-    },
+    stop: () => server.stop(), // and remove its data
   }
-}
-
-/** PostgreSQL refuses to run as root, so it may run as another user, who must reach the data. */
-async function openToServerUser(folder: string): Promise<void> {
-  const { chmod } = await import('node:fs/promises')
-  await chmod(folder, 0o755)
 }
 
 function freePort(): Promise<number> {

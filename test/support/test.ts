@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { PubSub, type PubSubOptions } from '@pgpubsub/core'
+import { PubSub, type PubSubOptions, silentLogger } from '@pgpubsub/core'
 import { pubsub, pubsubAdapter } from '@pgpubsub/prisma-extension'
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
@@ -21,7 +21,7 @@ export type TestClient = ReturnType<typeof extendedClient>
 function extendedClient(url: string, { adapter = 'carrying', max = 5, ...options }: ClientOptions) {
   const config = { connectionString: url, max }
   const prisma = new PrismaClient({ adapter: adapter === 'carrying' ? pubsubAdapter(config) : new PrismaPg(config) })
-  return prisma.$extends(pubsub({ connectionString: url, ...options }))
+  return prisma.$extends(pubsub({ connectionString: url, logger: silentLogger, ...options }))
 }
 
 /** A database of the test's own: a copy of the template, dropped after it. */
@@ -55,7 +55,7 @@ export class TestDatabase {
 
   /** The engine without Prisma, closed after the test. */
   core(options: Omit<PubSubOptions, 'connectionString' | 'pool'> = {}): PubSub {
-    const core = new PubSub({ connectionString: this.url, ...options })
+    const core = new PubSub({ connectionString: this.url, logger: silentLogger, ...options })
     this.closeLater(() => core.close())
     return core
   }

@@ -8,5 +8,12 @@ export interface Logger {
 
 const ignore = () => {}
 
-/** The default: says nothing. Errors of the background are still emitted as `error` events. */
+/** Says nothing; errors of the background are emitted as events in any case. */
 export const silentLogger: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
+
+/** The default: quiet, except that what goes wrong is written to the console. */
+export const quietLogger: Logger = {
+  ...silentLogger,
+  warn: (object, message) => console.warn(`pgpubsub: ${message}`, object),
+  error: (object, message) => console.error(`pgpubsub: ${message}`, object),
+}

@@ -7,7 +7,7 @@ import { type InstallReport, install, installSql } from './install/install.js'
 import { installedVersion } from './install/installed.js'
 import { engineVersion } from './install/migrations/index.js'
 import { type Listener, ListenerRegistry } from './listener.js'
-import { type Logger, silentLogger } from './logger.js'
+import { type Logger, quietLogger } from './logger.js'
 import { type ListenerDefaults, positiveInteger } from './options.js'
 import { currentContext, enterScope, openScope, runInScope } from './publish/context.js'
 import { carryContext } from './publish/context-carrier.js'
@@ -38,7 +38,7 @@ export interface PubSubOptions {
    * @default 5000
    */
   pollIntervalMs?: number
-  /** Where to log: pino and `console` both fit. @default silent; errors are emitted as events in any case */
+  /** Where to log: pino and `console` both fit, `silentLogger` says nothing. @default warnings and errors, to the console */
   logger?: Logger
 }
 
@@ -73,7 +73,7 @@ export class PubSub {
     this.#options = options
     this.schema = schemaName(options.schema ?? 'pgpubsub')
     this.defaults = options.defaults ?? {}
-    this.logger = options.logger ?? silentLogger
+    this.logger = options.logger ?? quietLogger
     this.#pollMs = positiveInteger('pubsub', 'pollIntervalMs', options.pollIntervalMs ?? 5_000)
     this.#events = new Events(this.logger)
     logEvents(this.#events, this.logger)
@@ -159,7 +159,12 @@ export class PubSub {
 
   #openPool(): pg.Pool {
     const { connectionString } = this.#options
-    const pool = new pg.Pool({ connectionString, allowExitOnIdle: true, application_name: 'pgpubsub' })
+    const pool = new pg.Pool({
+      connectionString,
+      application_name: 'pgpubsub',
+      allowExitOnIdle: true,
+      connectionTimeoutMillis: 10_000,
+    })
     pool.on('error', (error) => this.#events.emit('error', { error }))
     return carryContext(pool)
   }

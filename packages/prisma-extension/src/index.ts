@@ -12,6 +12,7 @@ export {
   type PubSubEvent,
   type PubSubEvents,
   type PubSubOptions,
+  silentLogger,
   type Worker,
 } from '@pgpubsub/core'
 export { pubsubAdapter } from './adapter.js'

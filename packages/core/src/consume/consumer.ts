@@ -68,9 +68,8 @@ export class Consumer {
         failures = 0
         if (!this.#stopping) await this.#sleep()
       } catch (error) {
-        if (this.#stopping) return
         this.#options.events.emit('error', { error, listener: this.#name })
-        await this.#signal.wait(reconnectBackoff(++failures))
+        if (!this.#stopping) await this.#signal.wait(reconnectBackoff(++failures))
       }
     }
   }

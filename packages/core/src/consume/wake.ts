@@ -1,4 +1,5 @@
-import type pg from 'pg'
+import pg from 'pg'
+import type { ResultRow } from '../database.js'
 import type { Events } from '../events.js'
 import { identifier, literal } from '../quote.js'
 import { reconnectBackoff } from './backoff.js'
@@ -103,7 +104,7 @@ export class WakeLine {
     const client = this.#client
     if (!client) return null
     if (!(await this.#lock(client, listener))) return null
-    const look = async () => new Set((await client.query(this.#sql.writers)).rows.map((row) => row.writer as string))
+    const look = async () => new Set((await ask(client, this.#sql.writers)).map((row) => row.writer as string))
     return {
       writers: await look(),
       stillWriting: async (writers) => {
@@ -112,7 +113,7 @@ export class WakeLine {
       },
       // the lock of a lost connection is gone with it
       wakeUp: async () => {
-        if (client === this.#client) await client.query(this.#sql.unlock, [listener])
+        if (client === this.#client) await ask(client, this.#sql.unlock, [listener])
       },
     }
   }
@@ -120,15 +121,15 @@ export class WakeLine {
   /** A writer may hold the lock for the instant of its try. */
   async #lock(client: pg.Client, listener: string): Promise<boolean> {
     for (let attempt = 1; attempt <= lockAttempts; attempt++) {
-      const { rows } = await client.query(this.#sql.lock, [listener])
-      if (rows[0].locked) return true
+      const [answer] = await ask(client, this.#sql.lock, [listener])
+      if (answer.locked) return true
     }
     return false
   }
 
   /** There is more than this worker takes: wake those of the listener's other workers that sleep. */
   async wakeOthers(listener: string): Promise<void> {
-    await this.#client?.query(this.#sql.wakeOthers, [listener])
+    if (this.#client) await ask(this.#client, this.#sql.wakeOthers, [listener])
   }
 
   async #connect(): Promise<pg.Client> {
@@ -180,6 +181,16 @@ export class WakeLine {
 
   #wakeAll(): void {
     for (const signal of this.#sleepers.values()) signal.set()
+  }
+}
+
+/** Rows of a statement. A connection that does not answer is given up, and so replaced. */
+async function ask(client: pg.Client, sql: string, values: unknown[] = []): Promise<ResultRow[]> {
+  try {
+    return (await client.query(sql, values)).rows
+  } catch (error) {
+    if (!(error instanceof pg.DatabaseError)) client.end().catch(() => {})
+    throw error
   }
 }
 

@@ -188,9 +188,12 @@ function createClass(Base: QueryClass) {
     }
 
     override handleCommandComplete(message: unknown, connection: Wire): void {
-      if (!this.#hiding) return super.handleCommandComplete(message, connection)
-      this.#hiding = false
-      if (this.#name !== undefined) this.name = this.#name
+      if (this.#hiding) {
+        this.#hiding = false
+        if (this.#name !== undefined) this.name = this.#name
+        return
+      }
+      super.handleCommandComplete(message, connection)
     }
   }
 }
