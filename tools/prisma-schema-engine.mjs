@@ -16,7 +16,13 @@ import * as wasm from '@prisma/schema-engine-wasm/schema_engine_bg'
 import pg from 'pg'
 
 const args = process.argv.slice(2)
-const { url } = JSON.parse(args[args.indexOf('--datasource') + 1] ?? '{}')
+const { url } = JSON.parse(valuesOf('--datasource')[0] ?? '{}')
+
+function valuesOf(option) {
+  const values = args.slice(args.indexOf(option) + 1 || args.length)
+  const end = values.findIndex((value) => value.startsWith('--'))
+  return end === -1 ? values : values.slice(0, end)
+}
 
 // Each request gets a process of its own: an engine can be started only once in a process, and what it has cached of
 // the migrations is stale once some were applied.
@@ -64,7 +70,9 @@ async function startEngine() {
   wasm.__wbg_set_wasm(instance.exports)
   instance.exports.__wbindgen_start()
   const factory = bindMigrationAwareSqlAdapterFactory(schemaAdapterFactory())
-  return wasm.SchemaEngine.new({ datamodels: undefined }, () => {}, factory)
+  // from these it knows which schemas to look at, in a shadow database too
+  const datamodels = valuesOf('--datamodels').map((path) => [path, readFileSync(path, 'utf8')])
+  return wasm.SchemaEngine.new({ datamodels: datamodels.length > 0 ? datamodels : undefined }, () => {}, factory)
 }
 
 // adapter-pg has no name for the catalogue's internal "char" type (oid 18): read it as bpchar (oid 1042)

@@ -6,17 +6,21 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { pnpm } from './pnpm.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const stamps = join(root, 'node_modules', '.pgpubsub-setup')
-const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 step('packages', ['pnpm-lock.yaml', 'pnpm-workspace.yaml', 'package.json'], ['node_modules/.bin/tsc'], () =>
-  run('npm', ['exec', '--yes', `--package=${packageManager}`, '--', 'pnpm', 'install', '--frozen-lockfile']),
+  // CI: it asks nobody whether it may replace packages that another package manager has put there
+  run(...pnpm('install', '--frozen-lockfile', '--prefer-offline'), { CI: 'true' }),
 )
 const { schemaEngineEnvironment } = await import('./schema-engine.mjs')
-step('prisma client', ['pnpm-lock.yaml', 'prisma/schema.prisma'], ['prisma/generated/client.ts'], () =>
-  run(bin('prisma'), ['generate'], schemaEngineEnvironment()),
+step(
+  'prisma client',
+  ['pnpm-lock.yaml', 'prisma.config.ts', 'prisma/schema.prisma'],
+  ['prisma/generated/client.ts'],
+  () => run(bin('prisma'), ['generate'], schemaEngineEnvironment()),
 )
 run(bin('tsc'), ['-b', 'packages/core', 'packages/prisma-extension'])
 

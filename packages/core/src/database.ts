@@ -10,6 +10,9 @@ export interface Queryable {
 /** A connection taken from a {@link Pool}. `release(true)` closes it instead of giving it back. */
 export interface Connection extends Queryable {
   release(destroy?: boolean | Error): void
+  /** Tells that the connection was lost while no statement was running. With no handler, Node ends the process. */
+  on(event: 'error', handler: (error: Error) => void): unknown
+  removeListener(event: 'error', handler: (error: Error) => void): unknown
 }
 
 /** What `pg.Pool` is, as far as the engine uses it. */

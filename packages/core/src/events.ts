@@ -21,9 +21,9 @@ export type PubSubEvent = keyof PubSubEvents
 /** Typed events. An event handler that throws is logged and harms nobody. */
 export class Events {
   readonly #handlers = new Map<PubSubEvent, Set<(payload: never) => void>>()
-  readonly #logger: Logger
+  readonly #logger: () => Logger
 
-  constructor(logger: Logger) {
+  constructor(logger: () => Logger) {
     this.#logger = logger
   }
 
@@ -40,7 +40,7 @@ export class Events {
       try {
         handler(payload as never)
       } catch (error) {
-        this.#logger.error({ err: error, event }, 'an event handler threw')
+        this.#logger().error({ err: error, event }, 'an event handler threw')
       }
     }
   }

@@ -12,6 +12,7 @@ export type { Worker } from './consume/worker.js'
 export { type ErrorCode, errorCodes, PubSubError } from './errors.js'
 export type { PubSubEvent, PubSubEvents } from './events.js'
 export type { InstallReport } from './install/install.js'
+export { keptAsText, members } from './json-members.js'
 export type {
   Backoff,
   ConsumeOptions,
@@ -26,6 +27,7 @@ export type {
 } from './listener.js'
 export { type Logger, silentLogger } from './logger.js'
 export {
+  checkOptionNames,
   type ListenerDefaults,
   type ListenerOptions,
   type ResolvedListenerOptions,
@@ -39,10 +41,12 @@ export {
   currentScope,
   enterScope,
   openScope,
+  openScopeOutsideTransaction,
   openTransactionScope,
   runInScope,
   runOutsideScopes,
   setContextSql,
+  setsContext,
 } from './publish/context.js'
 export { carryContext } from './publish/context-carrier.js'
 export { mayWrite } from './publish/may-write.js'

@@ -59,8 +59,8 @@ export interface Listener<Row = unknown> {
   readonly definition: ListenerDefinition
   readonly consume: ConsumeOptions
   readonly decode: DecodeRow<Row>
-  /** Column names of the stored row → the names that the handler knows them by. */
-  readonly fieldName: (column: string) => string
+  /** Column names of the stored row → the names that the handler knows them by; undefined for one it does not know. */
+  readonly fieldName: (column: string) => string | undefined
   readonly handler: Handler<Row>
 }
 
@@ -68,10 +68,21 @@ export interface Listener<Row = unknown> {
 export class ListenerRegistry {
   readonly #listeners = new Map<string, Listener>()
 
-  /** @throws PGPUBSUB_DUPLICATE_LISTENER when the name is taken: two listeners of one name would share one queue. */
-  add(listener: Listener): void {
-    const { name, table } = listener.definition
-    const taken = this.#listeners.get(name)
+  /**
+   * Adds all of them or none.
+   * @throws PGPUBSUB_DUPLICATE_LISTENER when a name is taken: two listeners of one name would share one queue.
+   */
+  add(listeners: readonly Listener[]): void {
+    const names = new Map(this.#listeners)
+    for (const listener of listeners) {
+      this.#requireFree(names, listener)
+      names.set(listener.definition.name, listener)
+    }
+    for (const listener of listeners) this.#listeners.set(listener.definition.name, listener)
+  }
+
+  #requireFree(names: ReadonlyMap<string, Listener>, { definition: { name, table } }: Listener): void {
+    const taken = names.get(name)
     if (taken) {
       const where = `${taken.definition.table.schema}.${taken.definition.table.name}`
       throw new PubSubError(
@@ -79,7 +90,6 @@ export class ListenerRegistry {
         `A listener named "${name}" is already declared on ${where}. The name is the identity of its queue: give the one on ${table.schema}.${table.name} another.`,
       )
     }
-    this.#listeners.set(name, listener)
   }
 
   all(): Listener[] {

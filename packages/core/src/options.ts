@@ -62,17 +62,47 @@ export function resolveListenerOptions(
   options: ListenerOptions,
   defaults: ListenerDefaults = {},
 ): ResolvedListenerOptions {
-  const given = { ...defaults, ...options }
-  const name = listenerName(given.name)
-  const where = `listener "${name}"`
+  const name = listenerName(options.name)
+  return { name, ...resolve(`listener "${name}"`, { ...defaults, ...withoutUndefined(options) }) }
+}
+
+const optionNames = [
+  'order',
+  'wake',
+  'batchSize',
+  'concurrency',
+  'attempts',
+  'backoff',
+] as const satisfies readonly (keyof ListenerDefaults)[]
+
+/**
+ * Checks the defaults of listeners, before any listener is declared.
+ * @throws PGPUBSUB_INVALID_OPTION
+ */
+export function checkDefaults(defaults: ListenerDefaults): ListenerDefaults {
+  checkOptionNames('The defaults of pubsub', defaults, optionNames)
+  resolve('the defaults', defaults)
+  return withoutUndefined(defaults)
+}
+
+/** @throws PGPUBSUB_INVALID_OPTION at an option that there is not: most often it is a typing error. */
+export function checkOptionNames(where: string, options: unknown, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw invalid(`${where} takes its options as an object; it was given ${show(options)}.`)
+  }
+  const unknown = Object.keys(options).find((option) => !known.includes(option))
+  if (unknown === undefined) return
+  throw invalid(`${where} was given the unknown option "${unknown}". The options are ${known.join(', ')}.`)
+}
+
+function resolve(where: string, given: ListenerDefaults): Omit<ResolvedListenerOptions, 'name'> {
   return {
-    name,
     order: oneOf(where, 'order', orderModes, given.order ?? 'row'),
     wake: oneOf(where, 'wake', wakeModes, given.wake ?? 'idle'),
     batchSize: positiveInteger(where, 'batchSize', given.batchSize ?? 1000),
     concurrency: positiveInteger(where, 'concurrency', given.concurrency ?? 10),
     attempts: positiveInteger(where, 'attempts', given.attempts ?? 20),
-    backoff: given.backoff ?? exponentialBackoff,
+    backoff: backoffFunction(where, given.backoff ?? exponentialBackoff),
   }
 }
 
@@ -84,6 +114,7 @@ function listenerName(name: unknown): string {
   }
   if (name.includes('\0'))
     throw invalid(`The listener name ${show(name)} has a NUL character, which PostgreSQL cannot store.`)
+  if (/\p{Surrogate}/u.test(name)) throw invalid(`The listener name ${show(name)} has half a surrogate pair.`)
   const bytes = Buffer.byteLength(name)
   if (bytes > 63) throw invalid(`The listener name "${name}" has ${bytes} bytes; at most 63 are possible.`)
   return name
@@ -92,6 +123,13 @@ function listenerName(name: unknown): string {
 export function positiveInteger(where: string, option: string, value: unknown): number {
   if (Number.isSafeInteger(value) && (value as number) > 0) return value as number
   throw invalid(`${option} of ${where} must be a whole number above 0; it is ${show(value)}.`)
+}
+
+function backoffFunction(where: string, value: unknown): Backoff {
+  if (typeof value === 'function') return value as Backoff
+  throw invalid(
+    `backoff of ${where} must be a function of the number of failed attempts that returns milliseconds; it is ${show(value)}.`,
+  )
 }
 
 function oneOf<T extends string>(where: string, option: string, allowed: readonly T[], value: unknown): T {
@@ -104,6 +142,14 @@ function invalid(message: string): PubSubError {
   return new PubSubError('PGPUBSUB_INVALID_OPTION', message)
 }
 
+/** An option that is undefined is not given: it does not hide the default. */
+function withoutUndefined<T extends object>(options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
+}
+
 function show(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value) : String(value)
+  if (typeof value === 'string') return JSON.stringify(value)
+  if (typeof value === 'function') return 'a function'
+  if (typeof value !== 'object' || value === null) return String(value)
+  return Array.isArray(value) ? 'a list' : 'an object'
 }

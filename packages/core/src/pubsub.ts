@@ -8,7 +8,7 @@ import { installedVersion } from './install/installed.js'
 import { engineVersion } from './install/migrations/index.js'
 import { type Listener, ListenerRegistry } from './listener.js'
 import { type Logger, quietLogger } from './logger.js'
-import { type ListenerDefaults, positiveInteger } from './options.js'
+import { checkDefaults, checkOptionNames, type ListenerDefaults, positiveInteger } from './options.js'
 import { currentContext, enterScope, openScope, runInScope } from './publish/context.js'
 import { carryContext } from './publish/context-carrier.js'
 import { type JsonRow, type TableListenerOptions, tableListener } from './table-listener.js'
@@ -42,6 +42,10 @@ export interface PubSubOptions {
   logger?: Logger
 }
 
+const optionNames = [
+  ...['connectionString', 'pool', 'listenConnectionString', 'schema', 'defaults', 'pollIntervalMs', 'logger'],
+] as const satisfies readonly (keyof PubSubOptions)[]
+
 /** Options of {@link PubSub.listen}. */
 export interface ListenOptions {
   /** Names of the listeners to consume. @default all that are declared */
@@ -54,12 +58,13 @@ export interface ListenOptions {
 export class PubSub {
   readonly schema: string
   readonly defaults: ListenerDefaults
-  readonly logger: Logger
   readonly #options: PubSubOptions
   readonly #listeners = new ListenerRegistry()
   readonly #events: Events
   readonly #pollMs: number
-  readonly #workers = new Set<Worker>()
+  #logger: Logger
+  /** Those that run, and those that are being started. */
+  readonly #workers = new Set<Promise<Worker>>()
   #ownPool: pg.Pool | undefined
 
   /** @throws PGPUBSUB_INVALID_OPTION */
@@ -70,13 +75,14 @@ export class PubSub {
         'Say how to reach the database: pass either { connectionString: "postgresql://…" } or { pool }, not both.',
       )
     }
+    checkOptionNames('pubsub', options, optionNames)
     this.#options = options
     this.schema = schemaName(options.schema ?? 'pgpubsub')
-    this.defaults = options.defaults ?? {}
-    this.logger = options.logger ?? quietLogger
+    this.defaults = checkDefaults(options.defaults ?? {})
+    this.#logger = options.logger ?? quietLogger
     this.#pollMs = positiveInteger('pubsub', 'pollIntervalMs', options.pollIntervalMs ?? 5_000)
-    this.#events = new Events(this.logger)
-    logEvents(this.#events, this.logger)
+    this.#events = new Events(() => this.#logger)
+    logEvents(this.#events, () => this.#logger)
   }
 
   /** Declares a listener on a table. @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_DUPLICATE_LISTENER */
@@ -84,9 +90,12 @@ export class PubSub {
     this.declare(tableListener(options, handler, this.defaults))
   }
 
-  /** Declares a listener whose options are resolved: the way in for adapters of ORMs. */
-  declare(listener: Listener): void {
-    this.#listeners.add(listener)
+  /**
+   * Declares listeners whose options are resolved, all or none: the way in for adapters of ORMs.
+   * @throws PGPUBSUB_DUPLICATE_LISTENER
+   */
+  declare(...listeners: readonly Listener[]): void {
+    this.#listeners.add(listeners)
   }
 
   /**
@@ -108,9 +117,17 @@ export class PubSub {
    * server cannot be reached
    */
   async listen(options: ListenOptions = {}): Promise<Worker> {
+    const worker = this.#start(options)
+    this.#workers.add(worker)
+    const forget = () => this.#workers.delete(worker)
+    worker.then(({ stopped }) => stopped.then(forget), forget)
+    return worker
+  }
+
+  async #start(options: ListenOptions): Promise<Worker> {
     const listeners = this.#chosen(options)
     await this.#requireEngine()
-    const worker = await Worker.start({
+    return Worker.start({
       listeners,
       schema: this.schema,
       pool: this.pool,
@@ -118,8 +135,6 @@ export class PubSub {
       events: this.#events,
       pollMs: this.#pollMs,
     })
-    this.#workers.add(worker)
-    return worker
   }
 
   /** Runs `fn` with the context merged over the running one, stored with every change that it causes. */
@@ -137,6 +152,11 @@ export class PubSub {
     enterScope(openScope(context))
   }
 
+  /** Logs to `logger` from now on, instead of the one of the options: for a program that runs another module's client. */
+  logTo(logger: Logger): void {
+    this.#logger = logger
+  }
+
   /** Subscribes to what the engine tells about itself. @returns a function that ends the subscription. */
   on<E extends PubSubEvent>(event: E, handler: (payload: PubSubEvents[E]) => void): () => void {
     return this.#events.on(event, handler)
@@ -144,8 +164,8 @@ export class PubSub {
 
   /** Stops all workers and closes the connections that this object has opened. */
   async close(): Promise<void> {
-    await Promise.all([...this.#workers].map((worker) => worker.stop()))
-    this.#workers.clear()
+    const workers = await Promise.allSettled(this.#workers)
+    await Promise.all(workers.map((worker) => worker.status === 'fulfilled' && worker.value.stop()))
     await this.#ownPool?.end()
     this.#ownPool = undefined
   }
@@ -163,6 +183,8 @@ export class PubSub {
       connectionString,
       application_name: 'pgpubsub',
       allowExitOnIdle: true,
+      // a batch holds one while its handlers run, and no listener may wait for another's
+      max: Math.max(10, this.#listeners.all().length + 2),
       connectionTimeoutMillis: 10_000,
     })
     pool.on('error', (error) => this.#events.emit('error', { error }))
@@ -213,20 +235,23 @@ export class PubSub {
 }
 
 function schemaName(name: unknown): string {
-  if (typeof name === 'string' && name !== '' && !name.includes('\0') && Buffer.byteLength(name) <= 63) return name
+  const fits = typeof name === 'string' && name !== '' && Buffer.byteLength(name) <= 63
+  if (fits && !/\0|\p{Surrogate}/u.test(name)) return name
   throw new PubSubError(
     'PGPUBSUB_INVALID_OPTION',
     `schema must be the name of a PostgreSQL schema, 1 to 63 bytes; it is ${JSON.stringify(name)}.`,
   )
 }
 
-function logEvents(events: Events, logger: Logger): void {
+function logEvents(events: Events, logger: () => Logger): void {
   events.on('failed', ({ error, dead, ...where }) => {
-    if (dead) logger.error({ err: error, ...where }, 'the last attempt failed: a dead letter')
-    else logger.warn({ err: error, ...where }, 'an attempt failed, and will be repeated')
+    if (dead) logger().error({ err: error, ...where }, 'the last attempt failed: a dead letter')
+    else logger().warn({ err: error, ...where }, 'an attempt failed, and will be repeated')
   })
-  events.on('handled', (where) => logger.debug(where, 'handled'))
-  events.on('error', ({ error, listener }) => logger.error({ err: error, listener }, 'failed, and will be tried again'))
-  events.on('connectionLost', ({ error }) => logger.warn({ err: error }, 'lost the LISTEN connection; reconnecting'))
-  events.on('connectionRestored', () => logger.info({}, 'the LISTEN connection is back'))
+  events.on('handled', (where) => logger().debug(where, 'handled'))
+  events.on('error', ({ error, listener }) =>
+    logger().error({ err: error, listener }, 'failed, and will be tried again'),
+  )
+  events.on('connectionLost', ({ error }) => logger().warn({ err: error }, 'lost the LISTEN connection; reconnecting'))
+  events.on('connectionRestored', () => logger().info({}, 'the LISTEN connection is back'))
 }

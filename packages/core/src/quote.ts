@@ -15,9 +15,15 @@ export function arrayText(texts: readonly string[]): string {
   return `{${texts.map((text) => `"${text.replace(/[\\"]/g, '\\$&')}"`).join(',')}}`
 }
 
-/** A `do` block whose body may hold any text: the tag of its dollar quotes does not occur in it. */
+/** A tag for dollar quotes, `$do$`, that does not occur in the text. */
+export function dollarTag(name: string, text: string): string {
+  let tag = `$${name}$`
+  for (let number = 1; text.includes(tag); number++) tag = `$${name}${number}$`
+  return tag
+}
+
+/** A `do` block whose body may hold any text. */
 export function doBlock(body: string): string {
-  let tag = '$do$'
-  while (body.includes(tag)) tag = `$do${tag.length}_${tag.slice(1)}`
+  const tag = dollarTag('do', body)
   return `do ${tag}\n${body}\n${tag};`
 }

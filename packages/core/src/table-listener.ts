@@ -37,6 +37,16 @@ export function tableListener(
     throw new PubSubError('PGPUBSUB_INVALID_OPTION', `table of listener "${name}" must be the name of a table.`)
   }
   const chosen = options.operations ?? ['insert', 'update', 'delete']
+  if (chosen.length === 0 || chosen.some((operation) => !operations.includes(operation))) {
+    throw new PubSubError(
+      'PGPUBSUB_INVALID_OPTION',
+      `operations of listener "${name}" must name one or more of ${operations.join(', ')}.`,
+    )
+  }
+  for (const option of ['columns', 'omit', 'select'] as const) {
+    if (options[option]?.length !== 0) continue
+    throw new PubSubError('PGPUBSUB_INVALID_OPTION', `${option} of listener "${name}" must name at least one column.`)
+  }
   return {
     definition: {
       name,

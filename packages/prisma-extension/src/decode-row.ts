@@ -1,11 +1,12 @@
+import { keptAsText, members } from '@pgpubsub/core'
 import { Decimal } from '@prisma/client/runtime/client'
 import type { Field, Model } from './data-model.js'
-import { members } from './json-members.js'
 
 /*
- * A stored row is PostgreSQL's to_jsonb of it, by column name. Decoded it is what prisma.<model>.findFirst() returns:
- * by field name, in Prisma's types. A column that the row does not have (it was added since) is null, one that the model
- * does not have (it was dropped since) is left out.
+ * A stored row is PostgreSQL's to_jsonb of it, by column name; the triggers write it alike in every session, in UTC and
+ * with bytes in hex. Decoded it is what prisma.<model>.findFirst() returns: by field name, in Prisma's types. A column
+ * that the row does not have (it was added since) is null, one that the model does not have (it was dropped since) is
+ * left out.
  */
 
 export type Row = Record<string, unknown>
@@ -16,21 +17,28 @@ type Stored = unknown
 /** @returns a function that decodes the stored JSON of the model's rows. */
 export function rowDecoder(model: Model): (json: string) => Row {
   const decoders = model.fields.map((field) => ({ ...field, decode: fieldDecoder(field) }))
-  const exact = new Set(model.fields.filter(({ type }) => type in exactNumbers).map(({ column }) => column))
+  const exact = new Set(model.fields.filter(({ type }) => exactNumbers.has(type)).map(({ column }) => column))
+  const jsonColumns = new Set(model.fields.filter(({ type }) => type === 'Json').map(({ column }) => column))
   return (json) => {
-    const stored = exact.size > 0 && longNumber.test(json) ? parseExactly(json, exact) : JSON.parse(json)
+    const stored: Record<string, Stored> =
+      exact.size > 0 && longNumber.test(json) ? parseExactly(json, exact) : JSON.parse(json)
+    if (Object.hasOwn(stored, keptAsText)) parseKeptTexts(stored, jsonColumns)
     const row: Row = {}
-    for (const { name, column, decode } of decoders) row[name] = decode(stored[column])
+    for (const { name, column, decode } of decoders) {
+      // a column that is not stored may be named like something that every object inherits: "constructor"
+      row[name] = decode(Object.hasOwn(stored, column) ? stored[column] : null)
+    }
     return row
   }
 }
 
 // up to 15 digits survive the way through a double
 const longNumber = /[\d.]{16}/
-const exactNumbers = { BigInt: true, Decimal: true }
+// a number may wait for a field that a migration has made a String
+const exactNumbers = new Set(['BigInt', 'Decimal', 'String'])
 
 function parseExactly(json: string, exact: ReadonlySet<string>): Record<string, Stored> {
-  const stored: Record<string, Stored> = {}
+  const stored: Record<string, Stored> = Object.create(null)
   for (const [name, text] of members(json)) stored[name] = exact.has(name) ? numberTexts(text) : JSON.parse(text)
   return stored
 }
@@ -45,55 +53,61 @@ function fieldDecoder(field: Field): (stored: Stored) => unknown {
   const decode = field.enumValues ? enumDecoder(field.enumValues) : (scalarDecoders[field.type] ?? ((stored) => stored))
   const decodeOne = (stored: Stored) => {
     if (stored === null || stored === undefined) return null
-    return decode(isKeptAsText(stored) ? keptText(stored, field) : stored)
+    return decode(stored)
   }
   if (!field.isList) return decodeOne
   return (stored) => (Array.isArray(stored) ? stored.map(decodeOne) : [])
 }
 
-/** What jsonb could not hold was stored as text: json with a NUL character, say. */
-const textMember = '$pgpubsub:text'
-
-function isKeptAsText(stored: Stored): stored is { [textMember]: string } {
-  return typeof stored === 'object' && stored !== null && textMember in stored && Object.keys(stored).length === 1
+/** Parses the json that jsonb could not hold, as json with a NUL character, where it was kept as text. */
+function parseKeptTexts(stored: Record<string, Stored>, jsonColumns: ReadonlySet<string>): void {
+  const columns = stored[keptAsText]
+  if (!Array.isArray(columns)) return
+  for (const column of columns) {
+    const text = stored[column]
+    if (jsonColumns.has(column) && typeof text === 'string') stored[column] = JSON.parse(text)
+  }
 }
-
-const keptText = (stored: { [textMember]: string }, { type }: Field) =>
-  type === 'Json' ? JSON.parse(stored[textMember]) : stored[textMember]
 
 const enumDecoder = (values: ReadonlyMap<string, string>) => (stored: Stored) => values.get(stored as string) ?? stored
 
 const scalarDecoders: Record<string, (stored: Stored) => unknown> = {
   String: String,
+  // an oid is text in jsonb
+  Int: Number,
   BigInt: (stored) => BigInt(stored as string | number),
   // a number, or as text NaN, Infinity, -Infinity
   Float: Number,
   Decimal: (stored) => new Decimal(decimalText(stored)),
   DateTime: (stored) => toDate(String(stored)),
-  Bytes: (stored) => toBytes(String(stored)),
+  // \xdeadbeef
+  Bytes: (stored) => new Uint8Array(Buffer.from(String(stored).slice(2), 'hex')),
 }
 
-/** `money` is stored as text with its currency: `-$1,234.50`. */
+/** `money` is stored as text, as the database's `lc_monetary` writes it: `-$1,234.50`, `1.234,50 €`, `(£3.00)`. */
 function decimalText(stored: Stored): string | number {
   if (typeof stored === 'number') return stored
   const text = String(stored)
-  return /\d/.test(text) && /[^\d.eE+-]/.test(text) ? text.replace(/[^\d.-]/g, '') : text
+  if (!/\d/.test(text) || /^[\d.eE+-]+$/.test(text)) return text
+  const number = text.replace(/^\D+/, '').replace(/\D+$/, '')
+  // two digits, or one, behind the last separator are cents: groups of thousands have three
+  const [, whole, cents] = /^(.*?)(?:[.,](\d\d?))?$/.exec(number) as unknown as [string, string, string?]
+  return `${/[-(]/.test(text) ? '-' : ''}${whole.replace(/\D/g, '')}.${cents ?? '0'}`
 }
 
-/** A timestamp is UTC; a time is on the day 1970-01-01, and its offset, as in Prisma, is left out. */
+const timestamp = /^(\d{4,})(-\d\d-\d\d)(?:T([\d:.]+))?(?:\+00:00)?( BC)?$/
+
+/**
+ * Timestamps are stored in UTC; a time is on the day 1970-01-01, and its offset, as in Prisma, is left out. PostgreSQL's
+ * years go beyond four digits and before Christ. `infinity` is no date to JavaScript.
+ */
 function toDate(text: string): Date {
-  if (/^\d{2}:/.test(text)) return new Date(`1970-01-01T${text.replace(/[+-]\d{2}(?::?\d{2}){0,2}$/, '')}Z`)
-  if (!text.includes('T')) return new Date(`${text}T00:00:00Z`)
-  return new Date(/(?:[+-]\d{2}(?::\d{2}){0,2}|Z)$/.test(text) ? text : `${text}Z`)
+  if (/^\d{2}:/.test(text)) return new Date(`1970-01-01T${text.replace(/[+-]\d{2}(?::\d{2}){0,2}$/, '')}Z`)
+  const [, year, day, time = '00:00:00', bc] = timestamp.exec(text) ?? []
+  return new Date(`${isoYear(bc ? 1 - Number(year) : Number(year))}${day}T${time}Z`)
 }
 
-/** Both of PostgreSQL's ways to write bytes: `\xdead`, and where `bytea_output` is `escape`, `\336\255`. */
-function toBytes(text: string): Uint8Array {
-  if (text.startsWith('\\x')) return Uint8Array.from(Buffer.from(text.slice(2), 'hex'))
-  const bytes: number[] = []
-  for (const [, octal, escaped, plain] of text.matchAll(/\\([0-7]{3})|(\\\\)|([^\\])/gs)) {
-    if (octal !== undefined) bytes.push(Number.parseInt(octal, 8))
-    else bytes.push(escaped ? 0x5c : (plain as string).charCodeAt(0))
-  }
-  return Uint8Array.from(bytes)
+function isoYear(year: number): string {
+  if (year >= 0 && year <= 9999) return String(year).padStart(4, '0')
+  return `${year < 0 ? '-' : '+'}${String(Math.abs(year)).padStart(6, '0')}`
 }

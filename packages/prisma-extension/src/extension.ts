@@ -21,17 +21,18 @@ export function pubsub(options: PubSubOptions) {
     const models = readModels(base)
     const context = new RequestContext(base)
     const declareOn = <M extends FamilyMethod>(method: M) =>
-      function (this: unknown, nameOrOptions?: string | LooseOptions, handler?: unknown) {
+      function (this: unknown, ...call: [nameOrOptions?: string | LooseOptions, handler?: unknown]) {
+        const [nameOrOptions = {}, handler] = call
         const name = Prisma.getExtensionContext(this).$name as string
         const model = models.get(name)
         if (!model) throw new Error(`Prisma calls this model ${name}, and its data model does not have it.`)
-        const given = typeof nameOrOptions === 'string' ? { name: nameOrOptions } : (nameOrOptions ?? {})
-        const declare = (fallbackName: string | undefined, toCall: unknown) => {
-          const named = { ...given, name: given.name ?? fallbackName } as LooseOptions
-          engine.declare(modelListener(method, model, named, toCall, engine.defaults))
-        }
-        if (handler === undefined) return listenerDecorator(method, declare)
-        return declare((handler as { name?: string }).name, handler)
+        const given = typeof nameOrOptions === 'string' ? { name: nameOrOptions } : nameOrOptions
+        const resolve = (fallbackName: string, toCall: unknown) =>
+          modelListener(method, model, given, fallbackName, toCall, engine.defaults)
+        // whether there is a handler is what was written, not what it is: an import cycle makes it undefined
+        if (call.length > 1) return engine.declare(resolve(nameOf(handler), handler))
+        resolve('a decorated method', () => {}) // what is wrong is said here, and not when an instance is registered
+        return listenerDecorator(method, engine, resolve)
       }
     return client.$extends({
       name: 'pgpubsub',
@@ -60,16 +61,18 @@ export function pubsub(options: PubSubOptions) {
         },
       },
       query: {
-        $allOperations: ({ operation, args, query }) => context.operation(operation, args, () => query(args)),
+        $allOperations: (call) => context.operation(call),
       },
       // $transaction keeps the type it has
-      client: { $pubsub: new PubSubClient(engine, context), $transaction: transactions(base, context) } as {
+      client: { $pubsub: new PubSubClient(engine), $transaction: transactions(base, context) } as {
         /** Installation, workers and context. */
         $pubsub: PubSubClient
       },
     })
   })
 }
+
+const nameOf = (handler: unknown): string => (typeof handler === 'function' ? handler.name : '')
 
 /** `$transaction` in both of its forms, with the context of the request, and on whichever client it is called. */
 function transactions(base: RootClient, context: RequestContext) {

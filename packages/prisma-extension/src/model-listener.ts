@@ -1,4 +1,5 @@
 import {
+  checkOptionNames,
   type Listener,
   type ListenerDefaults,
   type Operation,
@@ -28,10 +29,10 @@ export type FamilyMethod = keyof typeof family
 /** Options as they come in, not yet checked. */
 export type LooseOptions = Record<string, unknown> & { name?: string }
 
-const optionNames = new Set([
+const optionNames = [
   ...['name', 'order', 'wake', 'batchSize', 'concurrency', 'attempts', 'backoff'],
   ...['columns', 'omit', 'select', 'keysOnly'],
-])
+]
 
 /**
  * Makes the declaration on a model a listener on its table.
@@ -40,23 +41,25 @@ const optionNames = new Set([
 export function modelListener(
   method: FamilyMethod,
   model: Model,
-  options: LooseOptions,
+  given: LooseOptions,
+  fallbackName: string,
   handler: unknown,
   defaults: ListenerDefaults,
 ): Listener {
-  checkOptionNames(method, model, options)
+  checkOptionNames(`${method} on ${model.name}`, given, optionNames)
+  const options: LooseOptions = { ...given, name: given.name ?? fallbackName }
   const { name, order, wake, ...consume } = resolveListenerOptions(options as never, defaults)
   if (typeof handler !== 'function') {
     throw invalid(`The handler of listener "${name}" must be a function; it is ${typeof handler}.`)
   }
   const where = `listener "${name}" on ${model.name}`
-  const columns = options.columns === undefined ? null : columnsNamed(where, 'columns', model, options.columns)
-  const chosen = (option: 'omit' | 'select') =>
-    options[option] === undefined
-      ? {}
-      : { [option]: columnsNamed(where, option, model, trueKeys(where, option, options[option])) }
+  const columns = watchedColumns(where, method, model, options.columns)
   const fieldNames = new Map(model.fields.map((field) => [field.column, field.name]))
-  const stored = storedColumns(name, { ...chosen('omit'), ...chosen('select'), keysOnly: options.keysOnly === true })
+  const stored = storedColumns(name, {
+    ...chosenColumns(where, 'omit', model, options.omit),
+    ...chosenColumns(where, 'select', model, options.select),
+    keysOnly: trueOrFalse(where, 'keysOnly', options.keysOnly ?? false),
+  })
   return {
     definition: {
       name,
@@ -69,7 +72,7 @@ export function modelListener(
     },
     consume,
     decode: rowDecoder({ ...model, fields: storedFields(model, stored) }),
-    fieldName: (column) => fieldNames.get(column) ?? column,
+    fieldName: (column) => fieldNames.get(column),
     handler: handler as Listener['handler'],
   }
 }
@@ -87,32 +90,44 @@ function storedFields({ fields }: Model, stored: Listener['definition']['stored'
   }
 }
 
-function checkOptionNames(method: FamilyMethod, model: Model, options: LooseOptions): void {
-  const unknown = Object.keys(options).find((option) => !optionNames.has(option))
-  if (unknown === undefined) return
-  throw invalid(
-    `${method} on ${model.name} was given the unknown option "${unknown}". Its options are ${[...optionNames].join(', ')}.`,
-  )
+function watchedColumns(where: string, method: FamilyMethod, model: Model, names: unknown): string[] | null {
+  if (names === undefined) return null
+  if (!Array.isArray(names)) throw invalid(`columns of ${where} must be a list of fields, like ['title'].`)
+  if (names.length === 0) throw invalid(`columns of ${where} must name at least one field.`)
+  const { operations } = family[method]
+  if (!operations.some((operation) => operation === 'update')) {
+    throw invalid(`columns of ${where} chooses among updates, and ${method} never sees an update.`)
+  }
+  return names.map((name) => columnNamed(where, 'columns', model, name))
 }
 
-function trueKeys(where: string, option: string, value: unknown): string[] {
+function chosenColumns(where: string, option: 'omit' | 'select', model: Model, value: unknown) {
+  if (value === undefined) return {}
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw invalid(`${option} of ${where} must be an object like { title: true }.`)
   }
-  return Object.entries(value).flatMap(([field, chosen]) => (chosen ? [field] : []))
+  const columns = Object.entries(value).flatMap(([field, chosen]) => {
+    const column = columnNamed(where, option, model, field)
+    return chosen !== undefined && trueOrFalse(where, `${field} in ${option}`, chosen) ? [column] : []
+  })
+  if (columns.length > 0) return { [option]: columns }
+  if (option === 'select') throw invalid(`select of ${where} must choose at least one field.`)
+  return {}
 }
 
-function columnsNamed(where: string, option: string, model: Model, names: unknown): string[] {
-  if (!Array.isArray(names) || names.length === 0) throw invalid(`${option} of ${where} must name at least one field.`)
-  return names.map((name) => {
-    const field = model.fields.find((candidate) => candidate.name === name)
-    if (field) return field.column
-    const known = model.fields.map((candidate) => candidate.name).join(', ')
-    throw new PubSubError(
-      'PGPUBSUB_UNKNOWN_COLUMN',
-      `${option} of ${where} names "${String(name)}", which is not a scalar field of ${model.name}. Its fields are ${known}.`,
-    )
-  })
+function trueOrFalse(where: string, option: string, value: unknown): boolean {
+  if (typeof value === 'boolean') return value
+  throw invalid(`${option} of ${where} must be true or false; it is ${JSON.stringify(value)}.`)
+}
+
+function columnNamed(where: string, option: string, model: Model, name: unknown): string {
+  const field = model.fields.find((candidate) => candidate.name === name)
+  if (field) return field.column
+  const known = model.fields.map((candidate) => candidate.name).join(', ')
+  throw new PubSubError(
+    'PGPUBSUB_UNKNOWN_COLUMN',
+    `${option} of ${where} names "${String(name)}", which is not a scalar field of ${model.name}. Its fields are ${known}.`,
+  )
 }
 
 function invalid(message: string): PubSubError {

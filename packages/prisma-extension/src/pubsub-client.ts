@@ -1,24 +1,21 @@
-import {
-  type Context,
-  currentContext,
-  type InstallReport,
-  type ListenOptions,
-  type PubSub,
-  type PubSubEvent,
-  type PubSubEvents,
-  type Worker,
+import type {
+  Context,
+  InstallReport,
+  ListenOptions,
+  Logger,
+  PubSub,
+  PubSubEvent,
+  PubSubEvents,
+  Worker,
 } from '@pgpubsub/core'
-import { registerDecorated } from './decorator.js'
-import type { RequestContext } from './request-context.js'
+import { decoratedListeners } from './decorator.js'
 
 /** `prisma.$pubsub`: installation, workers and context. Listeners are declared on the models. */
 export class PubSubClient {
   readonly #engine: PubSub
-  readonly #context: RequestContext
 
-  constructor(engine: PubSub, context: RequestContext) {
+  constructor(engine: PubSub) {
     this.#engine = engine
-    this.#context = context
   }
 
   /**
@@ -53,26 +50,36 @@ export class PubSubClient {
    * @throws PGPUBSUB_INVALID_CONTEXT when it is not an object of JSON values
    */
   withContext<T>(context: Context, fn: () => T | PromiseLike<T>): Promise<T> {
-    return this.#context.with(context, fn)
+    return this.#engine.withContext(context, fn)
   }
 
   /** The running context; `{}` where none is set. */
   context(): Context {
-    return currentContext()
+    return this.#engine.context()
   }
 
   /**
    * Merges the context over the running one for the rest of the current asynchronous execution: for a middleware that
-   * has no function to wrap. Not inside a running interactive transaction.
+   * has no function to wrap.
    * @throws PGPUBSUB_INVALID_CONTEXT
    */
   enterContext(context: Context): void {
-    this.#context.enter(context)
+    this.#engine.enterContext(context)
   }
 
-  /** Declares the listeners of the instance's decorated methods. @throws PGPUBSUB_NO_LISTENERS, PGPUBSUB_DUPLICATE_LISTENER */
+  /**
+   * Declares the listeners of the instance's decorated methods, or of the static ones of a class: all of them or none.
+   * @example
+   * prisma.$pubsub.register(new MediaListeners())
+   * @throws PGPUBSUB_NO_LISTENERS, PGPUBSUB_DUPLICATE_LISTENER
+   */
   register(instance: object): void {
-    registerDecorated(instance)
+    this.#engine.declare(...decoratedListeners(instance, this.#engine))
+  }
+
+  /** Logs to `logger` from now on, instead of the one given to `pubsub()`: for a program that runs another module's client. */
+  logTo(logger: Logger): void {
+    this.#engine.logTo(logger)
   }
 
   /** Subscribes to what the engine tells about itself. @returns a function that ends the subscription. */

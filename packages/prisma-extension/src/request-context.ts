@@ -1,23 +1,21 @@
 import {
-  type Context,
-  type ContextScope,
   contextEverUsed,
   currentScope,
-  enterScope,
-  mayWrite,
   openScope,
+  openScopeOutsideTransaction,
   openTransactionScope,
-  PubSubError,
   runInScope,
   setContextSql,
 } from '@pgpubsub/core'
+import { isRead, type OperationCall, rawText, transactionOf, writes } from './operation.js'
+import { TransactionContext } from './transaction-context.js'
 
 /*
  * Brings the context of withContext to the transaction in which a write runs.
  *
- * With a pool that carries it (pubsubAdapter), the connection does that, in the write's own round trip. With any other
- * adapter this does, by statements of its own: a write outside of a transaction gets one around it; in a transaction the
- * setting is made when it begins and whenever withContext changes it.
+ * Outside of a transaction, a connection that carries contexts (pubsubAdapter) takes it from the running request, in the
+ * write's own round trip; with any other adapter the write gets a transaction around it. In a transaction `setContextSql`
+ * says it: a connection that carries contexts answers that without a round trip, and any other one simply executes it.
  */
 
 /** A client or a transaction of Prisma, as far as it is used here. */
@@ -31,92 +29,87 @@ export interface RootClient extends RawClient {
   $transaction(work: any, options?: any): Promise<any>
 }
 
-/** The transactions that run, by their scopes, with the client that runs in them. */
-const running = new WeakMap<ContextScope, RawClient>()
+// a single write has no time limits of Prisma's, and the transaction around it must not bring any: the timers' longest
+const unlimited = { maxWait: 2 ** 31 - 1, timeout: 2 ** 31 - 1 }
 
 export class RequestContext {
   readonly #client: RootClient
+  readonly #transactions = new Map<unknown, TransactionContext>()
   #carried: Promise<boolean> | undefined
 
   constructor(client: RootClient) {
     this.#client = client
   }
 
-  async with<T>(context: Context, fn: () => T | PromiseLike<T>): Promise<T> {
-    const outer = currentScope()
-    const scope = openScope(context)
-    const transaction = transactionOf(scope)
-    if (!transaction || (await this.#isCarried(transaction))) return runInScope(scope, fn)
-    await setContext(transaction, scope)
-    try {
-      return await runInScope(scope, fn)
-    } finally {
-      // a failed transaction takes no statement any more, and keeps no context either
-      await setContext(transaction, outer).catch(() => {})
-    }
+  /** Runs one operation of the client, with the context of the request where it writes. */
+  async operation(call: OperationCall): Promise<unknown> {
+    const query = () => call.query(call.args as never)
+    const transaction = transactionOf(call)
+    const sql = rawText(call.operation, call.args)
+    // what runs in a batch has its context from the batch
+    if (transaction?.kind === 'batch' || sql === setContextSql) return query()
+    const json = writes(call) ? (currentScope()?.json ?? '') : undefined
+    if (!transaction) return json ? this.#single(json, query) : query()
+    const running = this.#transactions.get(transaction.id)
+    return running ? running.run({ json, sql }, query) : query()
   }
 
-  /** @throws PGPUBSUB_INVALID_CONTEXT inside an interactive transaction: the setting cannot be made without waiting. */
-  enter(context: Context): void {
-    const scope = openScope(context)
-    if (transactionOf(scope)) {
-      throw new PubSubError(
-        'PGPUBSUB_INVALID_CONTEXT',
-        'enterContext() cannot change the context of a running transaction. Call it before $transaction, or use withContext() inside.',
-      )
-    }
-    enterScope(scope)
-  }
-
-  /** Runs one operation of the client, in a transaction that knows the context where it needs one. */
-  async operation<T>(operation: string, args: unknown, query: () => PromiseLike<T>): Promise<T> {
+  async #single(json: string, query: () => PromiseLike<unknown>): Promise<unknown> {
     const scope = currentScope()
-    if (!scope?.json || transactionOf(scope) || inBatch(scope) || !writes(operation, args)) return query()
-    if (await this.#isCarried()) return query()
-    const [, result] = await this.#client.$transaction([
-      this.#client.$executeRawUnsafe(setContextSql, scope.json),
-      query(),
-    ])
-    return result
+    // where it cannot be asked, the transaction works with both
+    if (await this.#isCarried().catch(() => false)) {
+      return scope?.inTransaction ? runInScope(openScopeOutsideTransaction(), query) : query()
+    }
+    const set = this.#client.$executeRawUnsafe(setContextSql, json)
+    try {
+      const [, result] = await this.#client.$transaction([set, query()], unlimited)
+      return result
+    } catch (error) {
+      // a procedure that commits must run outside of a transaction; its first commit would end the context anyway
+      if (sqlState(error) === invalidTransactionTermination) return query()
+      throw error
+    }
   }
 
-  /** `$transaction(async (tx) => …)`. */
+  /** `$transaction(async (tx) => …)`, also inside of another one: then it is a savepoint. */
   async interactive<T>(
     begin: (work: (tx: RawClient) => Promise<T>) => Promise<T>,
     work: (tx: RawClient) => Promise<T>,
   ): Promise<T> {
-    const carried = !contextEverUsed() || (await this.#isCarried())
-    const scope = openTransactionScope()
-    return runInScope(scope, () =>
-      begin(async (tx) => {
-        running.set(scope, tx)
-        try {
-          if (!carried && scope.json) await setContext(tx, scope)
-          return await work(tx)
-        } finally {
-          running.delete(scope)
-        }
-      }),
-    )
+    let id: unknown
+    const begun = async (tx: RawClient): Promise<T> => {
+      id = transactionId(tx)
+      if (this.#transactions.has(id)) return work(tx)
+      this.#transactions.set(id, new TransactionContext((json) => tx.$executeRawUnsafe(setContextSql, json)))
+      try {
+        return await work(tx)
+      } finally {
+        this.#transactions.delete(id)
+      }
+    }
+    try {
+      return await runInScope(openTransactionScope(), () => begin(begun))
+    } catch (error) {
+      this.#transactions.get(id)?.rolledBack()
+      throw error
+    }
   }
 
   /**
    * `$transaction([…])`. Prisma hands the batches of one tick to the driver together, in the asynchronous context of the
-   * first, so the connection could not tell whose they are: a statement of its own says so.
+   * first, so the connection could not tell whose they are: a statement says so, also that there is no context.
    */
   async batch(begin: (queries: unknown[]) => Promise<unknown[]>, queries: unknown[]): Promise<unknown[]> {
-    if (!contextEverUsed() || transactionOf(currentScope()) || queries.every(isRead)) return begin(queries)
-    const scope = currentScope()
-    const set = this.#client.$executeRawUnsafe(setContextSql, scope?.json ?? '')
-    const batchScope = openTransactionScope()
-    batches.add(batchScope)
-    const [, ...results] = await runInScope(batchScope, () => begin([set, ...queries]))
+    if (!contextEverUsed() || queries.every(isRead)) return begin(queries)
+    const json = currentScope()?.json ?? ''
+    if (json === '' && !(await this.#isCarried())) return begin(queries)
+    const [, ...results] = await begin([this.#client.$executeRawUnsafe(setContextSql, json), ...queries])
     return results
   }
 
   /** Whether the adapter's connections carry the context themselves: asked once, before it first matters. */
-  #isCarried(client: RawClient = this.#client): Promise<boolean> {
-    this.#carried ??= askAdapter(client).catch((error: unknown) => {
+  #isCarried(): Promise<boolean> {
+    this.#carried ??= askAdapter(this.#client).catch((error: unknown) => {
       this.#carried = undefined
       throw error
     })
@@ -131,45 +124,17 @@ async function askAdapter(client: RawClient): Promise<boolean> {
   return probe.seenByCarrier
 }
 
-const batches = new WeakSet<ContextScope>()
-const inBatch = (scope: ContextScope): boolean =>
-  batches.has(scope) || (scope.parent !== undefined && inBatch(scope.parent))
+// where Prisma keeps, on the client that runs in a transaction, which one that is
+const transactionScope = Symbol.for('prisma.client.transaction.scope_context')
 
-/** The client of the innermost transaction that the scope runs in. */
-function transactionOf(scope: ContextScope | undefined): RawClient | undefined {
-  for (let outer = scope; outer; outer = outer.parent) {
-    const transaction = running.get(outer)
-    if (transaction) return transaction
-  }
-  return undefined
+function transactionId(tx: object): unknown {
+  return (tx as { [transactionScope]?: { txId?: unknown } })[transactionScope]?.txId
 }
 
-async function setContext(client: RawClient, scope: ContextScope | undefined): Promise<void> {
-  await client.$executeRawUnsafe(setContextSql, scope?.json ?? '')
-}
+const invalidTransactionTermination = '2D000'
 
-const readOperations = new Set([
-  ...['findUnique', 'findUniqueOrThrow', 'findFirst', 'findFirstOrThrow', 'findMany'],
-  ...['count', 'aggregate', 'groupBy'],
-])
-
-/** Whether the operation may change rows; raw ones are judged by their text. */
-function writes(operation: string, args: unknown): boolean {
-  if (readOperations.has(operation)) return false
-  if (operation === '$executeRaw' || operation === '$executeRawUnsafe') return true
-  if (!operation.startsWith('$queryRaw')) return true
-  const sql = rawText(args)
-  return sql === undefined || mayWrite(sql)
-}
-
-function rawText(args: unknown): string | undefined {
-  if (Array.isArray(args)) return typeof args[0] === 'string' ? args[0] : undefined
-  const { sql, strings } = (args ?? {}) as { sql?: unknown; strings?: readonly string[] }
-  return typeof sql === 'string' ? sql : strings?.join('$1')
-}
-
-/** A Prisma promise tells in `spec` what it would do; one that does not may write. */
-function isRead(query: unknown): boolean {
-  const { action } = (query as { spec?: { action?: string } } | null)?.spec ?? {}
-  return action !== undefined && readOperations.has(action)
+/** PostgreSQL's code in the error of a raw statement. */
+function sqlState(error: unknown): unknown {
+  const { meta } = (error ?? {}) as { meta?: { driverAdapterError?: { cause?: { originalCode?: unknown } } } }
+  return meta?.driverAdapterError?.cause?.originalCode
 }

@@ -10,36 +10,38 @@ export interface SchemaText {
   readonly enums: ReadonlyMap<string, ReadonlyMap<string, string>>
 }
 
+/** Texts and comments: what is in them is not the schema's own syntax. */
+const opaque = /"(?:[^"\\]|\\.)*"|\/\/.*|\/\*[\s\S]*?\*\//g
+const block = /\b(model|view|type|enum)\s+([\p{L}\p{N}_-]+)\s*\{([^{}]*)\}/gu
+const listField = /^\s*([\p{L}\p{N}_-]+)[^\S\n]+[\p{L}\p{N}_-]+(?:\([^)]*\))?[^\S\n]*\[\s*\]/gmu
+const mappedValue = /^\s*([\p{L}\p{N}_-]+)[^\S\n]*@map\(\s*(?:name\s*:\s*)?"(\d+)"/gmu
+
 export function readSchemaText(schema: string): SchemaText {
+  const texts: string[] = []
+  // without comments, and with numbers for texts, braces and brackets are what they look like
+  const bare = schema.replace(opaque, (found) => (found.startsWith('"') ? `"${texts.push(found) - 1}"` : ' '))
   const lists = new Set<string>()
-  const enums = new Map<string, Map<string, string>>()
-  let block: { kind: string; name: string } | null = null
-  for (const line of schema.split('\n').map(withoutComment)) {
-    const opening = /^\s*(model|view|type|enum)\s+(\w+)\s*\{/.exec(line)
-    if (opening) block = { kind: opening[1] as string, name: opening[2] as string }
-    else if (/^\s*\}/.test(line)) block = null
-    else if (block?.kind === 'enum') addEnumValue(enums, block.name, line)
-    else if (block) addList(lists, block.name, line)
+  const enums = new Map<string, ReadonlyMap<string, string>>()
+  for (const [, kind, name, body] of bare.matchAll(block) as Iterable<string[]>) {
+    if (kind === 'enum') addMappedValues(enums, name as string, body as string, texts)
+    else for (const [, field] of (body as string).matchAll(listField)) lists.add(`${name}.${field}`)
   }
   return { lists, enums }
 }
 
-const text = /"(?:[^"\\]|\\.)*"/
-
-function withoutComment(line: string): string {
-  const pieces = line.match(new RegExp(`${text.source}|//.*|.`, 'gu')) ?? []
-  return pieces.filter((piece) => !piece.startsWith('//')).join('')
+function addMappedValues(
+  enums: Map<string, ReadonlyMap<string, string>>,
+  name: string,
+  body: string,
+  texts: readonly string[],
+): void {
+  const values = [...body.matchAll(mappedValue)].map(
+    ([, value, text]) => [unquote(texts[Number(text)] as string), value as string] as const,
+  )
+  if (values.length > 0) enums.set(name, new Map(values))
 }
 
-function addEnumValue(enums: Map<string, Map<string, string>>, name: string, line: string): void {
-  const mapped = new RegExp(`^\\s*(\\w+)\\s.*?@map\\(\\s*(?:name:\\s*)?(${text.source})`, 'u').exec(line)
-  if (!mapped) return
-  const values = enums.get(name) ?? new Map<string, string>()
-  values.set(JSON.parse(mapped[2] as string), mapped[1] as string)
-  enums.set(name, values)
-}
-
-function addList(lists: Set<string>, model: string, line: string): void {
-  const list = /^\s*(\w+)\s+\w+(?:\("[^"]*"\))?\[\]/.exec(line)
-  if (list) lists.add(`${model}.${list[1]}`)
+/** Prisma escapes as JSON does, and allows a tab as it is. */
+function unquote(text: string): string {
+  return JSON.parse(text.replaceAll('\t', '\\t'))
 }

@@ -7,8 +7,13 @@ import type {
 } from '@pgpubsub/core'
 import type { Prisma } from '@prisma/client/extension'
 
+type Read<T> = Prisma.Result<T, object, 'findFirstOrThrow'>
+
+/** Names of the model's own fields: not of relations, nor of what a `result` extension computes. */
+export type FieldOf<T> = T extends { fields: infer Fields } ? keyof Fields & keyof Read<T> & string : never
+
 /** The row of a model, as `findFirstOrThrow()` returns it. `T` is the type of the delegate: `typeof prisma.media`. */
-export type Row<T> = Prisma.Result<T, object, 'findFirstOrThrow'>
+export type Row<T> = { [F in FieldOf<T>]: Read<T>[F] }
 
 /** What `onPostSave` and `onPreSave` give to their handler: `old` is null on insert. */
 export type PostSave<T> = InsertChange<Row<T>> | UpdateChange<Row<T>>
@@ -38,8 +43,6 @@ export interface ChangeKinds<R, Name extends string = keyof R & string> {
   truncate: TruncateChange
 }
 export type ChangeKind = keyof ChangeKinds<unknown>
-
-type FieldOf<T> = keyof Row<T> & string
 
 /** Options of a listener on a model. `name` may be left out by a decorator: then it is the method's name. */
 export interface ModelListenerOptions<T> extends Omit<CoreListenerOptions, 'name'> {
@@ -72,13 +75,18 @@ export type StoredRow<T, O> = O extends { keysOnly: true }
 
 type TrueKeys<S> = { [K in keyof S]: S[K] extends true ? K : never }[keyof S]
 
-/** Fails to compile where an option is not one of {@link ModelListenerOptions}, or an `omit`/`select` not a field. */
-export type Exactly<T, O> = O & {
-  [K in keyof O as K extends keyof ModelListenerOptions<T> ? never : K]: never
-} & {
-  [K in 'omit' | 'select' as K extends keyof O ? K : never]?: {
-    [F in keyof O[K & keyof O]]: F extends FieldOf<T> ? boolean : never
-  }
+/** What a method of the family takes: `columns` chooses among updates, and a truncated table has no row to store. */
+export type OptionsOf<K extends ChangeKind, T> = K extends 'save' | 'update' | 'change'
+  ? ModelListenerOptions<T>
+  : Omit<ModelListenerOptions<T>, K extends 'truncate' ? 'columns' | 'omit' | 'select' | 'keysOnly' : 'columns'>
+
+/** Fails to compile where an option is not one of `Options`, or a member of `omit` or `select` not a field. */
+export type Exactly<Options, O> = O & {
+  [K in keyof O]: K extends 'omit' | 'select'
+    ? { [F in keyof O[K]]: F extends keyof NonNullable<Options[K & keyof Options]> ? O[K][F] : never }
+    : K extends keyof Options
+      ? O[K]
+      : never
 }
 
 /** The method decorator that a listener without a handler is. */
@@ -92,15 +100,15 @@ export type ListenerDecorator<C> = <This>(
  * declared by `prisma.$pubsub.register(instance)`.
  */
 export interface ListenMethod<K extends ChangeKind> {
-  <T, const O extends ModelListenerOptions<T>>(
+  <T, const O extends OptionsOf<K, T>>(
     this: T,
-    options: Exactly<T, O>,
+    options: Exactly<OptionsOf<K, T>, O>,
     handler: (change: ChangeKinds<StoredRow<T, O>, FieldOf<T>>[K]) => unknown,
   ): void
   <T>(this: T, name: string, handler: (change: ChangeKinds<Row<T>>[K]) => unknown): void
-  <T, const O extends ModelListenerOptions<T>>(
+  <T, const O extends OptionsOf<K, T>>(
     this: T,
-    options?: Exactly<T, O>,
+    options?: Exactly<OptionsOf<K, T>, O>,
   ): ListenerDecorator<ChangeKinds<StoredRow<T, O>, FieldOf<T>>[K]>
   <T>(this: T, name: string): ListenerDecorator<ChangeKinds<Row<T>>[K]>
 }

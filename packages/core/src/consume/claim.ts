@@ -21,28 +21,41 @@ export interface Claim {
   readonly claimed: readonly Claimed[]
   /** Keys whose next change is locked by another worker. */
   readonly blockedKeys: readonly string[]
-  /** The lowest and highest id that the claim looked at, null where it found none. */
+  /** The lowest ready id above where the claim began, whether it could be taken or not; null where it found none. */
   readonly lowestId: bigint | null
+  /** The highest id that the claim looked at, null where it found none. */
   readonly highestId: bigint | null
   /** Whether it looked at as many as it might: there may be more behind. */
   readonly full: boolean
 }
 
-const columns = /* sql */ `n.id, n.key, n.operation, n.old::text as old, n.new::text as new, n.changed,
+// key: as text, since a program may have told pg to read bigint as a number, which cannot hold it
+const columns = /* sql */ `n.id, n.key::text as key, n.operation, n.old::text as old, n.new::text as new, n.changed,
     n.context::text as context, n.attempts, n.created_at`
+
+const lowestReady = (schema: string) => /* sql */ `
+    select n.id from ${schema}.notification n
+    where n.listener = $1 and not n.waiting and n.id > $2
+    order by n.id limit 1
+  `
 
 /**
  * Claims fresh notifications in the order of their ids. `$1` listener, `$2` above which id, `$3` limit.
  *
- * No order is kept: each one is locked for itself.
+ * No order is kept: each one is locked for itself. Where all are locked by others, one row comes back without an id.
  */
 const claimAny = (schema: string) => /* sql */ `
-  select ${columns}
-  from ${schema}.notification n
-  where n.listener = $1 and n.run_at is null and n.id > $2
-  order by n.id
-  limit $3
-  for update skip locked
+  with claimed as materialized (
+    select ${columns}
+    from ${schema}.notification n
+    where n.listener = $1 and not n.waiting and n.id > $2
+    order by n.id
+    limit $3
+    for update skip locked
+  ), lowest as materialized (${lowestReady(schema)})
+  select c.*, l.id as lowest
+  from lowest l left join claimed c on true
+  order by c.id
 `
 
 /**
@@ -52,35 +65,64 @@ const claimAny = (schema: string) => /* sql */ `
  * whoever sees a notification sees all older ones of its key: the oldest is the same for everyone, and only who locks it
  * may take the ones behind it. A key whose oldest notification waits for its retry is left alone.
  *
+ * Not all writers of a key do queue: where a table has no key or shares it with heirs, and before an insert, an older
+ * notification may appear while a younger one is being handled. So the ones behind the oldest are locked as well, and
+ * the key is taken only where all of them could be.
+ *
  * Rows of keys that could not be locked come back with nothing but id and key, so that the next page skips them.
  */
 const claimByRow = (schema: string) => /* sql */ `
   with page as materialized (
     select n.id, coalesce(n.key, n.id) as key
     from ${schema}.notification n
-    where n.listener = $1 and n.run_at is null and n.id > $2
+    where n.listener = $1 and not n.waiting and n.id > $2
       and coalesce(n.key, n.id) <> all ($4::bigint[])
       and not exists (
         select from ${schema}.notification w
-        where w.listener = $1 and w.key = n.key and w.run_at is not null
+        where w.listener = $1 and w.waiting_key = n.key
+        offset 0
       )
     order by n.id
     limit $3
   ), head as materialized (
     select n.id, coalesce(n.key, n.id) as key
     from ${schema}.notification n
-    where n.id = any (array(select min(p.id) from page p group by p.key)) and n.run_at is null
+    where n.listener = $1 and not n.waiting and n.id = any (array(select min(p.id) from page p group by p.key))
     for update skip locked
-  ), mine as materialized (
-    select p.id from page p where p.key in (select h.key from head h)
-  )
-  select ${columns}
+  ), behind as materialized (
+    select n.id
+    from ${schema}.notification n
+    where n.listener = $1 and not n.waiting
+      and n.id = any (array(select p.id from page p join head h on h.key = p.key and h.id <> p.id))
+    for update skip locked
+  ), taken as materialized (
+    select p.key
+    from page p left join (select h.id from head h union all select b.id from behind b) locked on locked.id = p.id
+    group by p.key
+    having count(*) = count(locked.id)
+  ), lowest as materialized (${lowestReady(schema)})
+  select ${columns}, (select l.id from lowest l) as lowest
   from ${schema}.notification n
-  where n.id = any (array(select m.id from mine m))
+  where n.listener = $1 and not n.waiting
+    and n.id = any (array(select p.id from page p where p.key in (select t.key from taken t)))
   union all
-  select p.id, p.key, null, null, null, null, null, null, null
-  from page p where p.key not in (select h.key from head h)
+  select p.id, p.key::text, null, null, null, null, null, null, null, (select l.id from lowest l)
+  from page p where p.key not in (select t.key from taken t)
   order by id
+`
+
+/**
+ * Which of the keys `$4` have an older notification than a claim above `$3` could see: one with an id above `$2` that
+ * was not there for an earlier page, or that was hidden from it because the key's oldest waited for its retry.
+ */
+const olderOf = (schema: string) => /* sql */ `
+  select n.key::text as key
+  from ${schema}.notification n
+  where n.listener = $1 and not n.waiting and n.id > $2 and n.id <= $3 and n.key = any ($4::bigint[])
+  union
+  select w.waiting_key::text
+  from ${schema}.notification w
+  where w.listener = $1 and w.waiting_key = any ($4::bigint[])
 `
 
 /**
@@ -93,12 +135,18 @@ const claimDue = (schema: string) => /* sql */ `
   where n.listener = $1 and n.run_at <= now()
     and not exists (
       select from ${schema}.notification w
-      where w.listener = $1 and w.key = n.key and w.run_at is not null and w.id < n.id
+      where w.listener = $1 and w.waiting_key = n.waiting_key and w.id < n.id
     )
   order by n.run_at
   limit $2
   for update skip locked
 `
+
+/**
+ * Statistics of a queue are always wrong: analyzed when it was empty, claimed from when it is huge. With these settings
+ * every statement above has only one plan, through the index that is made for it.
+ */
+export const claimPlan = /* sql */ `set local enable_seqscan = off; set local enable_bitmapscan = off; set local jit = off`
 
 /** The statements that take notifications for one listener, in the transaction of the caller. */
 export class Claimer {
@@ -106,6 +154,7 @@ export class Claimer {
   readonly #order: OrderMode
   readonly #fresh: string
   readonly #due: string
+  readonly #olderOf: string
 
   constructor(schemaName: string, listener: string, order: OrderMode) {
     const schema = identifier(schemaName)
@@ -113,19 +162,36 @@ export class Claimer {
     this.#order = order
     this.#fresh = order === 'row' ? claimByRow(schema) : claimAny(schema)
     this.#due = claimDue(schema)
+    this.#olderOf = olderOf(schema)
   }
 
   async fresh(db: Queryable, above: bigint, limit: number, blocked: readonly string[]): Promise<Claim> {
     const values: unknown[] = [this.#listener, above, limit]
     if (this.#order === 'row') values.push(blocked)
-    const { rows } = await db.query(this.#fresh, values)
+    const result = await db.query(this.#fresh, values)
+    const lowest = result.rows[0]?.lowest ?? null
+    const rows = result.rows.filter((row) => row.id !== null)
     return {
       claimed: rows.filter((row) => row.operation !== null).map(claimedRow),
-      blockedKeys: [...new Set(rows.filter((row) => row.operation === null).map((row) => String(row.key)))],
-      lowestId: rows.length > 0 ? BigInt(rows[0].id) : null,
+      blockedKeys: [...new Set<string>(rows.filter((row) => row.operation === null).map((row) => row.key))],
+      lowestId: lowest === null ? null : BigInt(lowest),
       highestId: rows.length > 0 ? BigInt(rows[rows.length - 1].id) : null,
       full: rows.length === limit,
     }
+  }
+
+  /** Leaves out of a later page's claim the keys that have something older, which an earlier page did not see. */
+  async withoutOvertaking(
+    db: Queryable,
+    start: bigint,
+    above: bigint,
+    claimed: readonly Claimed[],
+  ): Promise<Claimed[]> {
+    const keys = [...new Set(claimed.map(({ key }) => key))].filter((key) => key !== null)
+    if (keys.length === 0) return [...claimed]
+    const { rows } = await db.query(this.#olderOf, [this.#listener, start, above, keys])
+    const older = new Set(rows.map((row) => row.key as string))
+    return claimed.filter(({ key }) => key === null || !older.has(key))
   }
 
   async due(db: Queryable, limit: number): Promise<Claimed[]> {
@@ -138,7 +204,7 @@ export class Claimer {
 function claimedRow(row: any): Claimed {
   return {
     id: BigInt(row.id),
-    key: row.key === null ? null : String(row.key),
+    key: row.key,
     operation: row.operation,
     old: row.old,
     new: row.new,

@@ -3,7 +3,7 @@ import type { Events } from '../events.js'
 import type { Listener } from '../listener.js'
 import { reconnectBackoff } from './backoff.js'
 import { BatchSize } from './batch-size.js'
-import { type Claimed, Claimer } from './claim.js'
+import { type Claimed, Claimer, claimPlan } from './claim.js'
 import { dispatch, type Outcome, type StopSignals } from './dispatch.js'
 import { untilNextRetry } from './next-retry.js'
 import { Position } from './position.js'
@@ -22,13 +22,25 @@ export interface ConsumerOptions {
   readonly pollMs: number
 }
 
+/** What a transaction has claimed: fresh notifications, or ones that waited for their retry; never both. */
+interface Batch {
+  readonly notifications: readonly Claimed[]
+  readonly waiting: boolean
+  /** There is more, but every row's next change is with another worker. */
+  readonly blocked: boolean
+}
+
 /** What a batch came to: `blocked` means that there is something, but every row's next change is with another worker. */
 type BatchResult = 'some' | 'blocked' | 'empty'
 
 // The snapshot tells which transactions were running before the claim looked; see Position. Serializable would make
 // claims of two workers fail each other, so the isolation level does not depend on the database's default.
-const begin = /* sql */ `begin isolation level read committed;
+// Nor may a slow handler be taken for a forgotten transaction.
+const begin = /* sql */ `begin isolation level read committed; ${claimPlan};
+  set local idle_in_transaction_session_timeout = 0;
   select pg_snapshot_xmin(s)::text as oldest, pg_snapshot_xmax(s)::text as next from pg_current_snapshot() s`
+
+const ignore = () => {}
 
 /** Consumes the notifications of one listener in one worker: claim, dispatch, delete, commit, until it is stopped. */
 export class Consumer {
@@ -41,12 +53,14 @@ export class Consumer {
   #nextRetryAt: number | null = 0
   #nextSweepAt = 0
   #blockedRounds = 0
+  /** Something was handled since `drained` was last told. */
+  #handledSome = false
 
   constructor(options: ConsumerOptions) {
     this.#options = options
     const { definition, consume } = options.listener
     this.#claimer = new Claimer(options.schema, definition.name, definition.order)
-    this.#settler = new Settler(options.schema, consume)
+    this.#settler = new Settler(options.schema, options.listener)
     this.#batchSize = new BatchSize(consume.batchSize, consume.concurrency)
     options.line.wakes(definition.name, this.#signal)
     options.stop.draining.addEventListener('abort', () => this.#signal.set(), { once: true })
@@ -72,17 +86,19 @@ export class Consumer {
         if (!this.#stopping) await this.#signal.wait(reconnectBackoff(++failures))
       }
     }
+    // what goes back, and what waits for its retry, others may not know of
+    await this.#wakeOthers()
   }
 
   async #drain(): Promise<void> {
-    let handled = false
     while (!this.#stopping) {
       this.#signal.clear()
       const result = await this.#batch()
       if (result !== 'some') break
-      handled = true
     }
-    if (handled && !this.#stopping) this.#options.events.emit('drained', { listener: this.#name })
+    if (!this.#handledSome || this.#stopping) return
+    this.#handledSome = false
+    this.#options.events.emit('drained', { listener: this.#name })
   }
 
   async #sleep(): Promise<void> {
@@ -91,7 +107,8 @@ export class Consumer {
     try {
       if (await this.#nothingLeft(asleep)) await this.#signal.wait(this.#timeToSleep())
     } finally {
-      await asleep.wakeUp()
+      // not awaited: the first claim need not wait for it
+      void this.#inBackground(() => asleep.wakeUp())
     }
   }
 
@@ -102,52 +119,59 @@ export class Consumer {
   /** Claims until no writer is left that may not have seen us fall asleep. False as soon as there is work. */
   async #nothingLeft(asleep: Asleep): Promise<boolean> {
     let writers: Writers = asleep.writers
-    for (let pause = 1; ; pause = Math.min(pause * 2, 50)) {
+    for (let pause = 1; !this.#stopping; pause = Math.min(pause * 2, 50)) {
       const none = writers.size === 0
+      this.#signal.clear()
       if ((await this.#batch()) === 'some') return false
-      if (none || this.#stopping) return true
+      if (none) return true
       await this.#signal.wait(pause)
       writers = await asleep.stillWriting(writers)
     }
+    return false
   }
 
   /** Until the slow poll, the next retry, or, where others hold what there is, soon: they may die with it. */
   #timeToSleep(): number {
     const { pollMs } = this.#options
     const untilRetry = this.#nextRetryAt === null ? pollMs : Math.max(0, this.#nextRetryAt - Date.now())
-    const untilUnblocked = this.#blockedRounds === 0 ? pollMs : 20 * 2 ** Math.min(this.#blockedRounds, 5)
-    return Math.min(pollMs, untilRetry, untilUnblocked)
+    if (this.#blockedRounds === 0) return Math.min(pollMs, untilRetry)
+    const untilUnblocked = 20 * 2 ** Math.min(this.#blockedRounds, 5)
+    // a retry that is due and was not claimed is with another worker too
+    return Math.min(pollMs, untilRetry || pollMs, untilUnblocked)
   }
 
   /** One transaction: claim, run the handlers, delete what succeeded, put off what failed, commit. */
   async #batch(): Promise<BatchResult> {
     const connection = await this.#options.pool.connect()
+    connection.on('error', ignore) // lost while the handlers run: the next statement reports it
     let broken = true
     try {
       await this.#begin(connection)
-      const { batch, blocked } = await this.#claim(connection)
-      if (batch.length === 0) {
+      const batch = await this.#claim(connection)
+      if (batch.notifications.length === 0) {
         await this.#refreshNextRetry(connection)
         await connection.query('commit')
         broken = false
-        this.#blockedRounds = blocked ? this.#blockedRounds + 1 : 0
-        return blocked ? 'blocked' : 'empty'
+        this.#blockedRounds = batch.blocked ? this.#blockedRounds + 1 : 0
+        return batch.blocked ? 'blocked' : 'empty'
       }
       this.#blockedRounds = 0
-      const outcome = await this.#handle(batch)
-      const dead = await this.#settle(connection, outcome)
+      const outcome = await this.#handle(batch.notifications)
+      const dead = await this.#settle(connection, batch.waiting, outcome)
       await connection.query('commit')
       broken = false
+      this.#handledSome = true // also by a claim made while falling asleep
       this.#report(outcome, dead)
       return 'some'
     } finally {
+      connection.removeListener('error', ignore)
       connection.release(broken)
     }
   }
 
   async #begin(connection: Connection): Promise<void> {
     const results = (await connection.query(begin)) as unknown as { rows: ResultRow[] }[]
-    const snapshot = results[1]?.rows[0]
+    const snapshot = results.at(-1)?.rows[0]
     this.#position.observe(BigInt(snapshot.oldest), BigInt(snapshot.next))
     if (Date.now() < this.#nextSweepAt) return
     this.#nextSweepAt = Date.now() + this.#options.pollMs
@@ -155,32 +179,50 @@ export class Consumer {
     await this.#refreshNextRetry(connection)
   }
 
-  async #claim(connection: Connection): Promise<{ batch: readonly Claimed[]; blocked: boolean }> {
+  async #claim(connection: Connection): Promise<Batch> {
     if (this.#nextRetryAt !== null && this.#nextRetryAt <= Date.now()) {
       const due = await this.#claimer.due(connection, this.#batchSize.current)
-      if (due.length > 0) return { batch: due, blocked: false }
+      if (due.length > 0) return { notifications: due, waiting: true, blocked: false }
       await this.#refreshNextRetry(connection)
+      if (this.#nextRetryAt <= Date.now()) return this.#claimBesides(connection)
     }
     return this.#claimFresh(connection)
   }
 
-  async #claimFresh(connection: Connection): Promise<{ batch: readonly Claimed[]; blocked: boolean }> {
+  /** A retry that is due is with another worker: it is asked for again, but not before every claim. */
+  async #claimBesides(connection: Connection): Promise<Batch> {
+    this.#nextRetryAt = Date.now() + 50
+    return { ...(await this.#claimFresh(connection)), blocked: true }
+  }
+
+  async #claimFresh(connection: Connection): Promise<Batch> {
     const limit = this.#batchSize.current
+    const { start } = this.#position
     const blocked: string[] = []
-    for (let above = this.#position.start; ; ) {
+    for (let above = start; ; ) {
       const claim = await this.#claimer.fresh(connection, above, limit, blocked)
-      if (above === this.#position.start && claim.lowestId !== null) this.#position.saw(claim.lowestId)
+      if (above === start && claim.lowestId !== null) this.#position.saw(claim.lowestId)
+      const notifications =
+        above === start ? claim.claimed : await this.#claimer.withoutOvertaking(connection, start, above, claim.claimed)
+      if (claim.full && notifications.length > 0) void this.#wakeOthers()
+      if (!claim.full || notifications.length > 0) {
+        return { notifications, waiting: false, blocked: above > start || claim.lowestId !== null }
+      }
       blocked.push(...claim.blockedKeys)
-      if (claim.full && claim.claimed.length > 0) this.#wakeOthers()
-      if (!claim.full || claim.claimed.length > 0) return { batch: claim.claimed, blocked: blocked.length > 0 }
       above = claim.highestId as bigint
     }
   }
 
-  #wakeOthers(): void {
-    this.#options.line
-      .wakeOthers(this.#name)
-      .catch((error: unknown) => this.#options.events.emit('error', { error, listener: this.#name }))
+  #wakeOthers(): Promise<void> {
+    return this.#inBackground(() => this.#options.line.wakeOthers(this.#name))
+  }
+
+  async #inBackground(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      this.#options.events.emit('error', { error, listener: this.#name })
+    }
   }
 
   async #handle(batch: readonly Claimed[]): Promise<Outcome> {
@@ -190,12 +232,10 @@ export class Consumer {
     return outcome
   }
 
-  async #settle(connection: Connection, { done, failures }: Outcome): Promise<Failure[]> {
-    await this.#settler.done(connection, done)
-    const dead = await this.#settler.failed(connection, failures)
+  async #settle(connection: Connection, waiting: boolean, { done, failures }: Outcome): Promise<Failure[]> {
+    await this.#settler.done(connection, waiting, done)
+    const dead = await this.#settler.failed(connection, waiting, failures)
     if (failures.length > dead.length) this.#nextRetryAt = 0 // when exactly is looked up once it is asked for
-    const unblocked = [...done, ...dead.map(({ notification }) => notification)].filter(({ attempts }) => attempts > 0)
-    for (const { id } of unblocked) this.#position.rewind(id)
     return dead
   }
 

@@ -1,4 +1,5 @@
 import type { Change, Context, Operation } from '../change.js'
+import { keptAsText, members } from '../json-members.js'
 import type { Listener } from '../listener.js'
 import { runOutsideScopes } from '../publish/context.js'
 import type { Claimed } from './claim.js'
@@ -101,10 +102,23 @@ function toChange(listener: Listener, stored: Claimed, signal: AbortSignal): Cha
 
 /** Names of the changed fields: stored where only a part of the row is, else found by comparing. */
 function changedFields(listener: Listener, { changed, old, new: now }: Claimed): string[] {
-  if (changed) return changed.map(listener.fieldName)
-  const before = old === null ? {} : JSON.parse(old)
-  const after = now === null ? {} : JSON.parse(now)
-  const names = Object.keys({ ...before, ...after })
-  if (old === null || now === null) return names.map(listener.fieldName)
-  return names.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name])).map(listener.fieldName)
+  return (changed ?? differing(old, now)).flatMap((column) => listener.fieldName(column) ?? [])
 }
+
+/** Columns whose values differ; where one of the rows is null, all. Large values are compared as they are, not parsed. */
+function differing(old: string | null, now: string | null): string[] {
+  const before = new Map(old === null ? [] : members(old))
+  const after = new Map(now === null ? [] : members(now))
+  const columns = [...new Set([...before.keys(), ...after.keys()])].filter((column) => column !== keptAsText)
+  if (old === null || now === null) return columns
+  return columns.filter((column) => !isSame(before.get(column), after.get(column)))
+}
+
+/** A number can be written with more or fewer zeros behind its point. */
+function isSame(before: string | undefined, after: string | undefined): boolean {
+  if (before === after) return true
+  return isShortNumber(before) && isShortNumber(after) && Number(before) === Number(after)
+}
+
+/** One that a double tells from all others. */
+const isShortNumber = (text: string | undefined) => text !== undefined && /^-?[\d.]{1,15}$/.test(text)

@@ -1,5 +1,5 @@
 import type { Queryable } from '../database.js'
-import type { ConsumeOptions } from '../listener.js'
+import type { ConsumeOptions, Listener } from '../listener.js'
 import { identifier } from '../quote.js'
 import type { Claimed } from './claim.js'
 
@@ -9,25 +9,32 @@ export interface Failure {
   readonly error: unknown
 }
 
+// A batch is either of fresh notifications or of due ones, so `waiting` is the same for all: with it every statement
+// goes straight through the primary key.
+
 const deleteDone = (schema: string) => /* sql */ `
-  delete from ${schema}.notification where id = any ($1::bigint[])
+  delete from ${schema}.notification n
+  where n.listener = $1 and n.waiting = $2 and n.id = any ($3::bigint[])
 `
 
+// clock_timestamp: now() is when the batch began
 const retryLater = (schema: string) => /* sql */ `
   update ${schema}.notification n
-  set attempts = n.attempts + 1, run_at = now() + f.delay * interval '1 millisecond', last_error = f.error
-  from unnest($1::bigint[], $2::float8[], $3::text[]) as f (id, delay, error)
-  where n.id = f.id
+  set attempts = n.attempts + 1, waiting = true, waiting_key = n.key, last_error = f.error,
+    run_at = clock_timestamp() + f.delay * interval '1 millisecond'
+  from unnest($3::bigint[], $4::float8[], $5::text[]) as f (id, delay, error)
+  where n.listener = $1 and n.waiting = $2 and n.id = f.id
 `
 
 const bury = (schema: string) => /* sql */ `
   with dead as (
-    delete from ${schema}.notification n where n.id = any ($1::bigint[])
+    delete from ${schema}.notification n
+    where n.listener = $1 and n.waiting = $2 and n.id = any ($3::bigint[])
     returning n.*
   )
   insert into ${schema}.dead_letter (id, listener, operation, key, old, new, changed, context, attempts, last_error, created_at)
   select d.id, d.listener, d.operation, d.key, d.old, d.new, d.changed, d.context, d.attempts + 1, f.error, d.created_at
-  from dead d join unnest($1::bigint[], $2::text[]) as f (id, error) using (id)
+  from dead d join unnest($3::bigint[], $4::text[]) as f (id, error) using (id)
 `
 
 /** Writes the outcome of a batch, in the transaction that claimed it. */
@@ -35,31 +42,33 @@ export class Settler {
   readonly #deleteDone: string
   readonly #retryLater: string
   readonly #bury: string
+  readonly #listener: string
   readonly #consume: ConsumeOptions
 
-  constructor(schemaName: string, consume: ConsumeOptions) {
+  constructor(schemaName: string, { definition, consume }: Listener) {
     const schema = identifier(schemaName)
+    this.#listener = definition.name
     this.#deleteDone = deleteDone(schema)
     this.#retryLater = retryLater(schema)
     this.#bury = bury(schema)
     this.#consume = consume
   }
 
-  async done(db: Queryable, notifications: readonly Claimed[]): Promise<void> {
+  async done(db: Queryable, waiting: boolean, notifications: readonly Claimed[]): Promise<void> {
     if (notifications.length === 0) return
-    await db.query(this.#deleteDone, [notifications.map((notification) => notification.id)])
+    await db.query(this.#deleteDone, [this.#listener, waiting, notifications.map(({ id }) => id)])
   }
 
   /** @returns which of the failures have become dead letters. */
-  async failed(db: Queryable, failures: readonly Failure[]): Promise<Failure[]> {
+  async failed(db: Queryable, waiting: boolean, failures: readonly Failure[]): Promise<Failure[]> {
     const isLast = ({ notification }: Failure) => notification.attempts + 1 >= this.#consume.attempts
     const dead = failures.filter(isLast)
     const retried = failures.filter((failure) => !isLast(failure))
     if (retried.length > 0) {
       const delays = retried.map(({ notification }) => this.#delay(notification.attempts + 1))
-      await db.query(this.#retryLater, [idsOf(retried), delays, retried.map(errorText)])
+      await db.query(this.#retryLater, [this.#listener, waiting, idsOf(retried), delays, retried.map(errorText)])
     }
-    if (dead.length > 0) await db.query(this.#bury, [idsOf(dead), dead.map(errorText)])
+    if (dead.length > 0) await db.query(this.#bury, [this.#listener, waiting, idsOf(dead), dead.map(errorText)])
     return dead
   }
 
@@ -81,14 +90,15 @@ const idsOf = (failures: readonly Failure[]) => failures.map(({ notification }) 
 
 /** What is kept of an error: its stack, which has the message in it, without what PostgreSQL cannot store. */
 function errorText({ error }: Failure): string {
-  const text = error instanceof Error ? (error.stack ?? String(error)) : `Thrown: ${safeString(error)}`
-  return text.replaceAll('\0', '').slice(0, 10_000)
+  return textOf(error).replaceAll('\0', '').slice(0, 10_000)
 }
 
-function safeString(value: unknown): string {
+// what was thrown may be anything, and reading it may throw again
+function textOf(error: unknown): string {
   try {
-    return typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value))
+    if (error instanceof Error) return String(error.stack || error)
+    return `Thrown: ${typeof error === 'object' ? JSON.stringify(error) : String(error)}`
   } catch {
-    return 'a value that cannot be shown'
+    return 'Thrown: a value that cannot be shown'
   }
 }

@@ -1,3 +1,6 @@
+// what setTimeout can hold: anything longer would be over at once
+const longestTimeout = 2 ** 31 - 1
+
 /** A latch to wait on: set from anywhere, also before anybody waits. */
 export class Signal {
   #set = false
@@ -16,7 +19,7 @@ export class Signal {
   async wait(milliseconds: number): Promise<void> {
     if (this.#set) return
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, milliseconds)
+      const timer = setTimeout(resolve, Math.min(milliseconds, longestTimeout))
       this.#wake = () => {
         clearTimeout(timer)
         resolve()

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import type { ResultRow } from '../database.js'
 import type { Events } from '../events.js'
@@ -41,7 +42,9 @@ export interface WakeLineOptions {
   readonly events: Events
 }
 
-const lockAttempts = 5
+// With a pause that grows, about a second. Whoever holds the lock for longer is no writer in its instant, and makes all
+// writers notify.
+const lockAttempts = 50
 
 // Workers lock notifications (RowShareLock) before they delete them (RowExclusiveLock); writers only insert. So a
 // transaction that holds both is a worker's, and nothing new comes of it.
@@ -118,11 +121,12 @@ export class WakeLine {
     }
   }
 
-  /** A writer may hold the lock for the instant of its try. */
+  /** A writer may hold the lock for the instant of its try; sleeping without the lock would miss the next one's row. */
   async #lock(client: pg.Client, listener: string): Promise<boolean> {
     for (let attempt = 1; attempt <= lockAttempts; attempt++) {
       const [answer] = await ask(client, this.#sql.lock, [listener])
       if (answer.locked) return true
+      await sleep(Math.floor(attempt / 4))
     }
     return false
   }
@@ -184,10 +188,18 @@ export class WakeLine {
   }
 }
 
+/** The last statement that each connection was given. pg wants them one after another. */
+const turns = new WeakMap<pg.Client, Promise<unknown>>()
+
 /** Rows of a statement. A connection that does not answer is given up, and so replaced. */
 async function ask(client: pg.Client, sql: string, values: unknown[] = []): Promise<ResultRow[]> {
+  const turn = (turns.get(client) ?? Promise.resolve()).then(() => client.query(sql, values))
+  turns.set(
+    client,
+    turn.catch(() => {}),
+  )
   try {
-    return (await client.query(sql, values)).rows
+    return (await turn).rows
   } catch (error) {
     if (!(error instanceof pg.DatabaseError)) client.end().catch(() => {})
     throw error

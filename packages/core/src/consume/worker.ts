@@ -17,15 +17,24 @@ export interface WorkerOptions {
 
 /** A running consumer of one or more listeners. */
 export class Worker implements AsyncDisposable {
+  /** Names of the listeners that it consumes. */
+  readonly listeners: readonly string[]
+  /** Fulfilled when it has stopped. */
+  readonly stopped: Promise<void>
   readonly #line: WakeLine
   readonly #draining = new AbortController()
   readonly #abort = new AbortController()
   readonly #consumers: Consumer[]
   #running: Promise<unknown> = Promise.resolve()
-  #stopped: Promise<void> | undefined
+  #stopping: Promise<void> | undefined
+  #hasStopped: () => void = () => {}
 
   private constructor(options: WorkerOptions) {
     const { listeners, createListenClient, schema, pool, events, pollMs } = options
+    this.listeners = listeners.map(({ definition }) => definition.name)
+    this.stopped = new Promise((resolve) => {
+      this.#hasStopped = resolve
+    })
     this.#line = new WakeLine({ schema, createClient: createListenClient, events })
     const stop = { draining: this.#draining.signal, abort: this.#abort.signal }
     this.#consumers = listeners.map(
@@ -49,8 +58,8 @@ export class Worker implements AsyncDisposable {
    * @param options.graceMs milliseconds, 10,000 by default
    */
   stop(options: { graceMs?: number } = {}): Promise<void> {
-    this.#stopped ??= this.#stop(options.graceMs ?? 10_000)
-    return this.#stopped
+    this.#stopping ??= this.#stop(options.graceMs ?? 10_000)
+    return this.#stopping
   }
 
   async #stop(graceMs: number): Promise<void> {
@@ -59,6 +68,7 @@ export class Worker implements AsyncDisposable {
     await this.#running
     clearTimeout(grace)
     await this.#line.stop()
+    this.#hasStopped()
   }
 
   [Symbol.asyncDispose](): Promise<void> {

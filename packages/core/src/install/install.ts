@@ -42,7 +42,8 @@ export async function install(
   definitions: readonly ListenerDefinition[],
   options: { lockTimeoutMs?: number; attempts?: number } = {},
 ): Promise<InstallReport> {
-  const { lockTimeoutMs = 2_000, attempts = 20 } = options
+  // Below deadlock_timeout, 1 s by default: a deadlock with a transaction of the application ends here, and costs it nothing.
+  const { lockTimeoutMs = 500, attempts = 20 } = options
   for (let attempt = 1; ; attempt++) {
     try {
       return await installOnce(pool, schema, definitions, lockTimeoutMs)

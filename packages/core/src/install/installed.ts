@@ -19,9 +19,13 @@ export async function installedVersion(db: Queryable, schema: string): Promise<n
   return newest.rows[0].number
 }
 
-// tgparentid: the copies that a partitioned table's trigger has on each partition come and go with it
+// tgparentid: the copies that a partitioned table's trigger has on each partition come and go with it, but can be
+// disabled each for itself. A trigger of state 'A' fires in a replica as well: someone wanted that.
 const readTriggers = /* sql */ `
-  select t.tgname as name, n.nspname as schema, c.relname as table, t.tgenabled = 'O' as enabled,
+  select t.tgname as name, n.nspname as schema, c.relname as table, t.tgenabled in ('O', 'A') and not exists (
+      select from pg_trigger copy
+      where copy.tgname = t.tgname and copy.tgfoid = t.tgfoid and copy.tgparentid <> 0 and copy.tgenabled not in ('O', 'A')
+    ) as enabled,
     substring(obj_description(t.oid, 'pg_trigger') from '^pgpubsub ([0-9a-f]+):') as hash
   from pg_trigger t
   join pg_class c on c.oid = t.tgrelid

@@ -8,32 +8,37 @@ export const contextSetting = 'pgpubsub.notification_context'
 /** The statement that sets it, with the context's JSON as its only value. */
 export const setContextSql = `select pg_catalog.set_config('${contextSetting}', $1, true)`
 
-/**
- * A stretch of asynchronous code with a context. `withContext` opens one inside another; a transaction opens one too, so
- * that its connection can tell the code that runs in it from code that merely happens to run at the same time.
- */
+const settings =
+  /\bset\s+(?:local\s+|session\s+)?pgpubsub\s*\.\s*notification_context\b|\bset_config\s*\(\s*'pgpubsub\.notification_context'/i
+
+/** Whether the statement is one by which a program sets the context itself: then that one holds. */
+export function setsContext(sql: string): boolean {
+  return sql !== setContextSql && settings.test(sql)
+}
+
+/** A stretch of asynchronous code with a context. `withContext` opens one inside another. */
 export interface ContextScope {
   readonly context: Context
   /** The context as JSON, `null` where there is none to carry. */
   readonly json: string | null
-  readonly parent: ContextScope | undefined
-  /** Whether it is the scope of a transaction, whose connection then belongs to it. */
-  readonly transaction: boolean
-  /** The innermost scope that is open inside this one; only kept for scopes of transactions. */
-  innermost: ContextScope
+  /**
+   * Whether a transaction of an ORM opened it, or it was opened inside of one: a connection that is taken here is that
+   * transaction's, which says itself whose context its statements have.
+   */
+  readonly inTransaction: boolean
   /** Set by a connection that carries contexts, when it saw a statement of this scope. */
   seenByCarrier: boolean
 }
 
 // Two copies of this package in one process must share their scopes.
-const storageKey = Symbol.for('pgpubsub.context')
-const shared = globalThis as { [storageKey]?: AsyncLocalStorage<ContextScope> }
-shared[storageKey] ??= new AsyncLocalStorage<ContextScope>()
-const storage: AsyncLocalStorage<ContextScope> = shared[storageKey]
+const sharedKey = Symbol.for('pgpubsub.context')
+const everywhere = globalThis as { [sharedKey]?: { storage: AsyncLocalStorage<ContextScope>; everUsed: boolean } }
+everywhere[sharedKey] ??= { storage: new AsyncLocalStorage(), everUsed: false }
+const shared = everywhere[sharedKey]
+const { storage } = shared
 
 /** Whether this process has ever set a context: before that, nothing needs guarding against another request's. */
-let everUsed = false
-export const contextEverUsed = () => everUsed
+export const contextEverUsed = () => shared.everUsed
 
 export function currentScope(): ContextScope | undefined {
   return storage.getStore()
@@ -44,52 +49,45 @@ export function currentContext(): Context {
   return currentScope()?.context ?? {}
 }
 
-/** A scope inside the running one, whose context is merged over the outer one's. */
+/**
+ * A scope inside the running one, whose context is merged over the outer one's.
+ * @throws PGPUBSUB_INVALID_CONTEXT
+ */
 export function openScope(context: Context): ContextScope {
-  if (typeof context !== 'object' || context === null || Array.isArray(context)) throw invalid('it is not an object')
-  const merged = { ...currentScope()?.context, ...context }
+  const outer = currentScope()
+  const merged = Object.freeze({ ...outer?.context, ...plainObject(context) })
   const json = contextJson(merged)
-  everUsed = true
-  return newScope(merged, json === '{}' ? null : json, false)
+  shared.everUsed = true
+  return newScope(merged, json === '{}' ? null : json, outer?.inTransaction ?? false)
 }
 
-/** A scope for the code that runs in a transaction: of the running context, and the owner of its connection. */
+/** A scope of the running context for the code that runs in a transaction, its BEGIN included. */
 export function openTransactionScope(): ContextScope {
-  const parent = currentScope()
-  return newScope(parent?.context ?? {}, parent?.json ?? null, true)
+  return sameContext(true)
 }
 
-function newScope(context: Context, json: string | null, transaction: boolean): ContextScope {
-  const parent = currentScope()
-  const scope: ContextScope = {
-    context,
-    json,
-    parent,
-    transaction,
-    innermost: undefined as never,
-    seenByCarrier: false,
-  }
-  scope.innermost = scope
-  return scope
+/** A scope of the running context for a statement that is sent from inside a transaction's code, but not in it. */
+export function openScopeOutsideTransaction(): ContextScope {
+  return sameContext(false)
+}
+
+function sameContext(inTransaction: boolean): ContextScope {
+  const outer = currentScope()
+  return newScope(outer?.context ?? {}, outer?.json ?? null, inTransaction)
+}
+
+function newScope(context: Context, json: string | null, inTransaction: boolean): ContextScope {
+  return { context, json, inTransaction, seenByCarrier: false }
 }
 
 /** Runs `fn` inside the scope, and awaits it there: a Prisma query is lazy and would otherwise run outside. */
 export function runInScope<T>(scope: ContextScope, fn: () => T | PromiseLike<T>): Promise<T> {
-  return storage.run(scope, async () => {
-    const enclosing = ancestors(scope).map((outer) => ({ outer, innermost: outer.innermost }))
-    for (const { outer } of enclosing) outer.innermost = scope
-    try {
-      return await fn()
-    } finally {
-      for (const { outer, innermost } of enclosing) outer.innermost = innermost
-    }
-  })
+  return storage.run(scope, async () => await fn())
 }
 
 /** Makes the scope the running one for the rest of the current asynchronous execution. */
 export function enterScope(scope: ContextScope): void {
   storage.enterWith(scope)
-  for (const outer of ancestors(scope)) outer.innermost = scope
 }
 
 /** Runs `fn` outside of any scope: background work must not inherit the context of whoever started it. */
@@ -97,15 +95,13 @@ export function runOutsideScopes<T>(fn: () => T): T {
   return storage.exit(fn)
 }
 
-/** Whether code running in `scope` runs inside `outer`. */
-export function isWithin(scope: ContextScope | undefined, outer: ContextScope): boolean {
-  return scope === outer || ancestors(scope).includes(outer)
-}
-
-function ancestors(scope: ContextScope | undefined): ContextScope[] {
-  const outers: ContextScope[] = []
-  for (let outer = scope?.parent; outer; outer = outer.parent) outers.push(outer)
-  return outers
+// a Map, a Date or a list would lose what it holds when it is merged
+function plainObject(context: Context): Context {
+  if (typeof context !== 'object' || context === null) throw invalid('it is not an object')
+  const prototype = Object.getPrototypeOf(context)
+  const plain = prototype === null || Object.getPrototypeOf(prototype) === null
+  if (!plain) throw invalid('it is a list or an object of a class')
+  return context
 }
 
 // \u0000 and lone surrogates are legal in JSON.stringify's output and refused by jsonb

@@ -7,7 +7,7 @@ export interface Column {
   readonly name: string
   /** Computed by the database: a BEFORE trigger does not have its new value yet. */
   readonly generated: boolean
-  /** Whether the type's own `=` tells equal values from others: json, xml and the geometric types have none that does. */
+  /** Whether the type's own `=` tells equal values from others: json, xml and the geometric types have none that does, nor have lists and domains of them. */
   readonly comparable: boolean
 }
 
@@ -28,15 +28,36 @@ const describeTable = /* sql */ `
     select i.inhrelid from heirs h join pg_inherits i on i.inhparent = h.oid
     join pg_class c on c.oid = i.inhrelid where not c.relispartition
   ), identity (attnums) as (
-    select i.indkey::int2[]
+    -- without the columns that an index only includes
+    select (i.indkey::int2[])[:i.indnkeyatts - 1]
     from pg_index i
     where i.indrelid = to_regclass($1) and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
       and not exists (
         select from pg_attribute a
-        where a.attrelid = i.indrelid and a.attnum = any (i.indkey::int2[]) and not a.attnotnull
+        where a.attrelid = i.indrelid and a.attnum = any ((i.indkey::int2[])[:i.indnkeyatts - 1]) and not a.attnotnull
       )
     order by i.indisprimary desc, i.indexrelid
     limit 1
+  ), value_types (attnum, oid) as (
+    -- what a column holds, behind its domains and in its lists
+    select a.attnum, a.atttypid from pg_attribute a
+    where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped
+    union
+    select v.attnum, case when t.typtype = 'd' then t.typbasetype else t.typelem end
+    from value_types v join pg_type t on t.oid = v.oid
+    where t.typtype = 'd' or (t.typcategory = 'A' and t.typelem <> 0)
+  ), incomparable (attnum) as (
+    select v.attnum from value_types v join pg_type t on t.oid = v.oid
+    where t.typtype <> 'd' and t.typcategory <> 'A' and t.typtype not in ('e', 'r', 'm')
+      -- 1 day equals 24 hours; an extension's type may have an equality that overlooks a change, as citext has
+      and (t.typcategory = 'G' or t.oid >= 16384 or t.oid = 'interval'::regtype or not exists (
+        select from pg_opclass o join pg_am m on m.oid = o.opcmethod
+        where m.amname in ('btree', 'hash') and o.opcdefault
+          and o.opcintype in (t.oid, case t.oid when 'varchar'::regtype then 'text'::regtype when 'cidr'::regtype then 'inet'::regtype end)
+      ))
+    union
+    select a.attnum from pg_attribute a join pg_collation l on l.oid = a.attcollation
+    where a.attrelid = to_regclass($1) and not l.collisdeterministic
   )
   select
     c.relkind,
@@ -44,11 +65,9 @@ const describeTable = /* sql */ `
       select json_agg(json_build_object(
         'name', a.attname,
         'generated', a.attgenerated <> '',
-        'comparable', t.typcategory <> 'G'
-          and format_type(a.atttypid, null) not in ('json', 'xml', 'json[]', 'xml[]')
-          and (t.typtype in ('e', 'r', 'm', 'd') or t.typcategory = 'A' or a.atttypid < 16384)
+        'comparable', not exists (select from incomparable i where i.attnum = a.attnum)
       ) order by a.attnum)
-      from pg_attribute a join pg_type t on t.oid = a.atttypid
+      from pg_attribute a
       where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     ) as columns,
     (

@@ -31,7 +31,7 @@ function triggerOn(
   table: Table,
   operation: Operation,
 ): Trigger {
-  const name = triggerName(definition.name, operation)
+  const name = triggerName(schema, definition.name, operation)
   const on = identifier(target.schema, target.name)
   const level = operation === 'truncate' ? 'statement' : 'row'
   const condition = operation === 'update' ? `\n  when (${reallyChanged(definition, table)})` : ''
@@ -46,11 +46,14 @@ function triggerOn(
   return { name, table: { schema: target.schema, name: target.name }, hash, sql }
 }
 
-/** `~` sorts behind letters: among BEFORE triggers ours comes last, and sees what the others made of the row. */
-function triggerName(listener: string, operation: Operation): string {
-  const name = `~pgpubsub ${operation} ${listener}`
+/**
+ * `~` sorts behind letters: among BEFORE triggers ours comes last, and sees what the others made of the row. The engine's
+ * schema is part of the name, so that two engines may have listeners of one name on one table.
+ */
+function triggerName(schema: string, listener: string, operation: Operation): string {
+  const name = `~${schema} ${operation} ${listener}`
   if (Buffer.byteLength(name) <= 63) return name
-  const hash = createHash('sha256').update(listener).digest('hex').slice(0, 16)
+  const hash = createHash('sha256').update(`${schema} ${listener}`).digest('hex').slice(0, 16)
   return `~pgpubsub ${operation} ${hash}`
 }
 
@@ -82,7 +85,8 @@ function reallyChanged({ columns, timing }: ListenerDefinition, table: Table): s
 function columnChanged({ name, comparable }: Table['columns'][number]): string {
   const column = identifier(name)
   if (comparable) return `old.${column} is distinct from new.${column}`
-  return `row(old.${column}) operator(pg_catalog.*<>) row(new.${column})`
+  // not by the operator: between two row() it would compare the values by an operator of their own type
+  return `pg_catalog.record_image_ne(row(old.${column}), row(new.${column}))`
 }
 
 function checkColumns(definition: ListenerDefinition, table: Table): void {

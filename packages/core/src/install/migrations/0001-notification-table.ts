@@ -1,11 +1,15 @@
 /**
  * The tables of the engine. A notification is written once by a trigger, claimed, deleted: the table is a queue, so it
- * is vacuumed by absolute numbers of dead rows and without delay, and no index is led by a value that arrives in random
- * order.
+ * is vacuumed by absolute numbers of dead rows and without delay.
+ *
+ * A write pays for one index. It serves claims (a range of ready ones), settling, and the replica identity that a
+ * publication for all tables asks for; it grows at one end for each listener, and no other index could be taken for it
+ * by a planner whose statistics are old. What waits for a retry is apart, in a range of its own and in two partial
+ * indexes that only failures pay for.
  */
 export const notificationTable = (schema: string) => /* sql */ `
   create table ${schema}.notification (
-    id bigint generated always as identity primary key,
+    id bigint generated always as identity,
     listener text collate "C" not null,
     operation text collate "C" not null,
     -- Hash of the row's identity: changes of one key are handled in the order of their ids. Null: in any order.
@@ -16,10 +20,14 @@ export const notificationTable = (schema: string) => /* sql */ `
     changed text[],
     context jsonb not null,
     attempts integer not null default 0,
-    -- Null: ready since it was stored. Otherwise it has failed and waits until then for its next attempt.
+    -- It has failed, and waits until run_at for its next attempt. Otherwise it is ready since it was stored.
+    waiting boolean not null default false,
     run_at timestamptz,
+    -- Its key while it waits: a column of its own, so that no index but the one on it can answer for it.
+    waiting_key bigint,
     last_error text,
-    created_at timestamptz not null default clock_timestamp()
+    created_at timestamptz not null default clock_timestamp(),
+    primary key (listener, waiting, id)
   ) with (
     autovacuum_vacuum_threshold = 1000,
     autovacuum_vacuum_scale_factor = 0,
@@ -32,9 +40,9 @@ export const notificationTable = (schema: string) => /* sql */ `
     toast.autovacuum_vacuum_scale_factor = 0,
     toast.autovacuum_vacuum_cost_delay = 0
   );
-  create index notification_ready on ${schema}.notification (listener, id) where run_at is null;
-  create index notification_waiting on ${schema}.notification (listener, run_at) where run_at is not null;
-  create index notification_waiting_key on ${schema}.notification (listener, key, id) where run_at is not null;
+  create index notification_due on ${schema}.notification (listener, run_at) where run_at is not null;
+  create index notification_waiting_key on ${schema}.notification (listener, waiting_key, id)
+    where waiting_key is not null;
 
   create table ${schema}.listener (
     name text collate "C" primary key,

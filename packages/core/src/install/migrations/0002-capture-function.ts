@@ -1,4 +1,4 @@
-import { identifier, literal } from '../../quote.js'
+import { dollarTag, identifier, literal } from '../../quote.js'
 
 /**
  * The functions behind every trigger. They run with the rights of whoever installed them, so that a role which may
@@ -9,6 +9,7 @@ import { identifier, literal } from '../../quote.js'
  */
 export const captureFunction = (schemaName: string) => {
   const schema = identifier(schemaName)
+  const body = dollarTag('function', schemaName)
   return /* sql */ `
   -- The advisory lock that a worker holds, shared, while it sleeps.
   create function ${schema}.asleep_key(listener text) returns bigint
@@ -16,14 +17,14 @@ export const captureFunction = (schemaName: string) => {
   return pg_catalog.hashtextextended(${literal(`pgpubsub asleep ${schemaName} `)} || listener, 0);
 
   -- A row that to_jsonb refuses (json with \\u0000, more than 256 MB), column by column: a value that jsonb cannot hold
-  -- becomes {"$pgpubsub:text": "its text"}, or null where even that is too large.
+  -- becomes its text, or null where even that is too large. The member "$pgpubsub:text" lists the columns it happened to.
   create function ${schema}.row_to_jsonb_by_column(stored anyelement) returns jsonb
   language plpgsql stable set search_path to pg_catalog, pg_temp
-  as $function$
+  as ${body}
   declare
     column_name text;
     value jsonb;
-    result jsonb := '{}';
+    result jsonb := '{"$pgpubsub:text": []}';
   begin
     for column_name in
       select a.attname from pg_attribute a join pg_type t on t.typrelid = a.attrelid
@@ -33,35 +34,41 @@ export const captureFunction = (schemaName: string) => {
         execute format('select to_jsonb(($1).%I)', column_name) into value using stored;
       exception when others then
         begin
-          execute format('select jsonb_build_object(''$pgpubsub:text'', ($1).%I::text)', column_name) into value using stored;
+          execute format('select to_jsonb(($1).%I::text)', column_name) into value using stored;
+          result := jsonb_insert(result, '{$pgpubsub:text,0}', to_jsonb(column_name));
         exception when others then
           value := null;
         end;
       end;
-      result := result || jsonb_build_object(column_name, value);
+      begin
+        result := result || jsonb_build_object(column_name, value);
+      exception when others then
+        -- more than 256 MB together with the columns before
+        result := result || jsonb_build_object(column_name, null);
+      end;
     end loop;
     return result;
   end
-  $function$;
+  ${body};
 
   -- What of a row is stored: '' all of it, '+{a,b}' those columns, '-{a,b}' all but those.
   create function ${schema}.project(stored jsonb, columns text) returns jsonb
   language plpgsql immutable set search_path to pg_catalog, pg_temp
-  as $function$
+  as ${body}
   declare
     names constant text[] := substr(columns, 2)::text[];
   begin
     if left(columns, 1) = '-' then
       return stored - names;
     end if;
-    return (select jsonb_object_agg(e.key, e.value) from jsonb_each(stored) e where e.key = any (names));
+    return coalesce((select jsonb_object_agg(e.key, e.value) from jsonb_each(stored) e where e.key = any (names || '$pgpubsub:text'::text)), '{}');
   end
-  $function$;
+  ${body};
 
   -- The context of the transaction, or {} where none is set. A text that is not a JSON object is kept as it is.
   create function ${schema}.current_context() returns jsonb
   language plpgsql stable set search_path to pg_catalog, pg_temp
-  as $function$
+  as ${body}
   declare
     setting constant text := current_setting('pgpubsub.notification_context', true);
     context jsonb;
@@ -78,13 +85,17 @@ export const captureFunction = (schemaName: string) => {
     end;
     return jsonb_build_object('$pgpubsub:text', setting);
   end
-  $function$;
+  ${body};
 
   -- Trigger arguments: listener; columns of the row's key ('' unordered, '{}' no key: the table is one row); what is
   -- stored; when to wake.
   create function ${schema}.capture() returns trigger
-  language plpgsql security definer set search_path to pg_catalog, pg_temp
-  as $function$
+  language plpgsql security definer
+  set search_path to pg_catalog, pg_temp
+  -- the same row must be the same text in every session: keys are hashed from it
+  set timezone to 'UTC' set datestyle to 'ISO' set intervalstyle to 'postgres'
+  set bytea_output to 'hex' set extra_float_digits to 1
+  as ${body}
   declare
     listener constant text := tg_argv[0];
     column_name text;
@@ -92,6 +103,7 @@ export const captureFunction = (schemaName: string) => {
     old_row jsonb;
     new_row jsonb;
     changed text[];
+    asleep bigint;
   begin
     -- A worker takes every id below one it has seen as settled once no transaction that old is running: so the
     -- transaction must be a running one before it takes its id. After a row was written it is.
@@ -118,24 +130,24 @@ export const captureFunction = (schemaName: string) => {
 
     if tg_argv[2] <> '' and tg_level = 'ROW' then
       if tg_op = 'UPDATE' then
-        changed := array(select n.key from jsonb_each(new_row) n where n.value is distinct from old_row -> n.key);
+        changed := array(select n.key from jsonb_each(new_row) n where n.value is distinct from old_row -> n.key and n.key <> '$pgpubsub:text');
       end if;
       if old_row is not null then old_row := ${schema}.project(old_row, tg_argv[2]); end if;
       if new_row is not null then new_row := ${schema}.project(new_row, tg_argv[2]); end if;
     end if;
 
     insert into ${schema}.notification (listener, operation, key, old, new, changed, context)
-    values (listener, lower(tg_op), row_key, old_row, new_row, changed, ${schema}.current_context());
+    values (listener, lower(tg_op collate "C"), row_key, old_row, new_row, changed, ${schema}.current_context());
 
     -- After the insert, never before: a worker that falls asleep in between sees this transaction writing, and waits.
-    if tg_argv[3] = 'idle' then
-      if pg_try_advisory_lock(${schema}.asleep_key(listener)) then
-        perform pg_advisory_unlock(${schema}.asleep_key(listener));
-      else
+    if tg_argv[3] = 'always' then
+      perform pg_notify(${literal(schemaName)}, listener);
+    elsif tg_argv[3] = 'idle' then
+      asleep := ${schema}.asleep_key(listener);
+      -- Locked and unlocked in one expression: a cancelled statement must not leave the session with the lock.
+      if (case when pg_try_advisory_lock(asleep) then not pg_advisory_unlock(asleep) else true end) then
         perform pg_notify(${literal(schemaName)}, listener);
       end if;
-    elsif tg_argv[3] = 'always' then
-      perform pg_notify(${literal(schemaName)}, listener);
     end if;
 
     if tg_when = 'AFTER' then
@@ -147,7 +159,7 @@ export const captureFunction = (schemaName: string) => {
     end if;
     return new;
   end
-  $function$;
+  ${body};
 
   revoke all on all functions in schema ${schema} from public;
 `

@@ -3,6 +3,9 @@
  * So rows that may hold such numbers are taken apart at their first level, and each member keeps its own text.
  */
 
+/** The member of a stored row that lists the columns whose values jsonb could not hold, and that are kept as text. */
+export const keptAsText = '$pgpubsub:text'
+
 /** The members of a JSON object, or the elements of an array, each as its own JSON text. */
 export function* members(json: string): Generator<[name: string, text: string]> {
   const inArray = json.trimStart().startsWith('[')
@@ -46,9 +49,15 @@ function endOfValue(json: string, start: number): number {
 
 /** The index of the closing quote of the string that opens at `open`. */
 function endOfString(json: string, open: number): number {
-  for (let at = open + 1; at < json.length; at++) {
-    if (json[at] === '\\') at++
-    else if (json[at] === '"') return at
+  for (let quote = json.indexOf('"', open + 1); quote !== -1; quote = json.indexOf('"', quote + 1)) {
+    if (!isEscaped(json, quote)) return quote
   }
   return json.length
+}
+
+/** An odd number of backslashes stands before it. */
+function isEscaped(json: string, at: number): boolean {
+  let first = at
+  while (json[first - 1] === '\\') first--
+  return (at - first) % 2 === 1
 }

@@ -1,0 +1,50 @@
+import { parseArgs } from 'node:util'
+import type { Benchmark } from './benchmark.ts'
+
+export interface BenchOptions {
+  readonly chosen: readonly Benchmark[]
+  readonly quick: boolean
+  readonly json: boolean
+  readonly scale: number
+  readonly help: boolean
+}
+
+/** @throws an error that says what to do, where the arguments make no sense. */
+export function readOptions(args: readonly string[], benchmarks: readonly Benchmark[]): BenchOptions {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      quick: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      only: { type: 'string', multiple: true, default: [] },
+      scale: { type: 'string', default: '1' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  })
+  const scale = Number(values.scale)
+  if (!(scale > 0)) throw new Error(`--scale must be a number above 0; it is ${values.scale}.`)
+  return { ...values, chosen: chosenFrom(benchmarks, values.only), scale }
+}
+
+function chosenFrom(benchmarks: readonly Benchmark[], names: readonly string[]): readonly Benchmark[] {
+  const known = benchmarks.map(({ name }) => name)
+  const unknown = names.find((name) => !known.includes(name))
+  if (unknown !== undefined) throw new Error(`No benchmark is named "${unknown}". There are ${known.join(', ')}.`)
+  return names.length === 0 ? benchmarks : benchmarks.filter(({ name }) => names.includes(name))
+}
+
+export function usage(benchmarks: readonly Benchmark[]): string {
+  const width = Math.max(...benchmarks.map(({ name }) => name.length))
+  return `Measures the engine beside a peer or a floor, on the same server in the same run.
+
+usage: npm run bench -- [--quick] [--json] [--only NAME]… [--scale FACTOR]
+
+  --quick         small sizes
+  --json          one JSON line for each figure, instead of a table
+  --only NAME     only this benchmark; may be repeated
+  --scale FACTOR  sizes multiplied by this
+
+DATABASE_URL names a server to measure on; without it one is started.
+
+${benchmarks.map(({ name, about }) => `  ${name.padEnd(width)}  ${about}`).join('\n')}`
+}

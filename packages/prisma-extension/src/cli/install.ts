@@ -1,0 +1,37 @@
+import { Command } from '@commander-js/extra-typings'
+import type { InstallReport } from '@pgpubsub/core'
+import { logFormatOption, logLevelOption } from './log.js'
+import { print } from './print.js'
+import { run } from './run.js'
+
+const help = `
+Run it at each deploy, before the programs that write: it creates or upgrades the engine's schema, and one trigger for
+each listener and operation; triggers of listeners that are not declared any more are dropped. Where nothing differs, it
+changes nothing, and many may run at once.
+
+Example:
+  $ pgpubsub install src/listeners.ts`
+
+export function installCommand() {
+  return new Command('install')
+    .description("bring the database to what the module declares: the engine's schema and the triggers")
+    .argument('<module>', 'file that exports the Prisma Client with its listeners')
+    .addOption(logLevelOption())
+    .addOption(logFormatOption())
+    .addHelpText('after', help)
+    .action((module, log) =>
+      run(module, { ...log, logTo: 2 }, async ({ $pubsub }) => {
+        await print(`${lines(await $pubsub.install()).join('\n')}\n`)
+      }),
+    )
+}
+
+function lines({ engine, created, replaced, dropped }: InstallReport): string[] {
+  const done = [
+    ...(engine.from === engine.to ? [] : [`engine: version ${engine.from} -> ${engine.to}`]),
+    ...created.map((trigger) => `created ${trigger}`),
+    ...replaced.map((trigger) => `replaced ${trigger}`),
+    ...dropped.map((trigger) => `dropped ${trigger}`),
+  ]
+  return done.length > 0 ? done : ['Everything is in place already.']
+}

@@ -1,0 +1,49 @@
+import { readFileSync } from 'node:fs'
+import { Command, type CommanderError } from '@commander-js/extra-typings'
+import { exitCodes } from './exit-code.js'
+import { installCommand } from './install.js'
+import { listenCommand } from './listen.js'
+import { sqlCommand } from './sql.js'
+
+const help = `
+<module> is a TypeScript or JavaScript file that exports the Prisma Client with the pubsub extension, and imports
+whatever declares listeners on it. It exports the client as its default or as "prisma", or an async function that
+returns it.
+
+Examples:
+  $ pgpubsub install src/listeners.ts             bring the database to what is declared, at each deploy
+  $ pgpubsub sql src/listeners.ts > install.sql   the same as SQL, for a migration or a review
+  $ pgpubsub listen src/listeners.ts              handle changes, until SIGTERM or Ctrl-C
+
+Exit codes:
+  ${exitCodes.stopped}  done; for listen: stopped by a signal
+  ${exitCodes.failure}  it failed: the database cannot be reached, the module throws, …
+  ${exitCodes.usage}  wrong usage: an option, a listener's name, a module without a client
+  A second signal while listen stops ends it at once, with 128 and the signal's number (130, 143).`
+
+/** The command line: `pgpubsub listen | install | sql`. */
+export function program(): Command {
+  const pgpubsub = new Command('pgpubsub')
+    .description(
+      'Model-change pub/sub for Prisma on PostgreSQL: runs and installs the listeners that a module declares.',
+    )
+    .version(version(), '--version', 'print the version')
+    .helpOption('--help', 'print this help')
+    .helpCommand(false)
+    .showHelpAfterError('(--help shows what there is)')
+    .addHelpText('after', help)
+    .exitOverride(exit)
+  for (const command of [listenCommand(), installCommand(), sqlCommand()]) {
+    pgpubsub.addCommand(command.copyInheritedSettings(pgpubsub).helpOption('--help', 'print this help'))
+  }
+  return pgpubsub
+}
+
+/** Commander has said what is wrong; help and version are no mistakes. */
+function exit({ exitCode }: CommanderError): never {
+  process.exit(exitCode === 0 ? exitCodes.stopped : exitCodes.usage)
+}
+
+function version(): string {
+  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version
+}

@@ -1,0 +1,117 @@
+import fc from 'fast-check'
+import { Position } from '../packages/core/src/consume/position.ts'
+import { expect, test } from './support/test.ts'
+
+type Step =
+  | { readonly do: 'write'; readonly by: number }
+  | { readonly do: 'commit' | 'rollback'; readonly by: number }
+  | { readonly do: 'observe' | 'sweep' }
+  | { readonly do: 'claim'; readonly settles: number }
+  | { readonly do: 'settle'; readonly which: number }
+
+interface Writer {
+  readonly xid: bigint
+  readonly ids: bigint[]
+}
+
+/** Just enough of PostgreSQL: transaction ids, snapshots, and ids that are taken before their transaction commits. */
+class Table {
+  readonly ready = new Set<bigint>()
+  readonly #writers = new Map<number, Writer>()
+  #nextXid = 100n
+  #nextId = 1n
+
+  write(by: number): void {
+    const writer = this.#writers.get(by) ?? { xid: this.#nextXid++, ids: [] }
+    this.#writers.set(by, writer)
+    writer.ids.push(this.#nextId++)
+  }
+
+  end(by: number, committed: boolean): void {
+    if (committed) for (const id of this.#writers.get(by)?.ids ?? []) this.ready.add(id)
+    this.#writers.delete(by)
+  }
+
+  snapshot(): { oldest: bigint; next: bigint } {
+    // they stand in the order in which they began
+    const [oldest] = this.#writers.values()
+    return { oldest: oldest?.xid ?? this.#nextXid, next: this.#nextXid }
+  }
+
+  readyAbove(start: bigint): bigint[] {
+    return [...this.ready].filter((id) => id > start).sort((a, b) => Number(a - b))
+  }
+
+  /** Ready, or taken by a transaction that may still commit it. */
+  mayBeReady(): bigint[] {
+    return [...this.ready, ...[...this.#writers.values()].flatMap(({ ids }) => ids)]
+  }
+}
+
+const by = fc.nat({ max: 2 })
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('write' as const), by }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('commit' as const, 'rollback' as const), by }) },
+  { weight: 2, arbitrary: fc.constant({ do: 'observe' as const }) },
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('claim' as const), settles: fc.nat({ max: 3 }) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('settle' as const), which: fc.nat({ max: 4 }) }) },
+  { weight: 1, arbitrary: fc.constant({ do: 'sweep' as const }) },
+)
+
+function play(steps: readonly Step[]): { readonly highestStart: bigint } {
+  const table = new Table()
+  const position = new Position()
+  let highestStart = 0n
+  let observed = false
+  const observe = () => {
+    const { oldest, next } = table.snapshot()
+    position.observe(oldest, next)
+    observed = true
+  }
+  for (const taken of steps) {
+    if (taken.do === 'write') table.write(taken.by)
+    if (taken.do === 'commit' || taken.do === 'rollback') table.end(taken.by, taken.do === 'commit')
+    if (taken.do === 'sweep') position.sweep()
+    if (taken.do === 'observe') observe()
+    if (taken.do === 'claim') {
+      if (!observed) observe()
+      observed = false
+      const ready = table.readyAbove(position.start)
+      if (ready[0] !== undefined) position.saw(ready[0])
+      for (const id of ready.slice(0, taken.settles)) table.ready.delete(id)
+    }
+    // another worker settles whatever it likes
+    if (taken.do === 'settle') table.ready.delete(table.readyAbove(0n)[taken.which] ?? 0n)
+    highestStart = position.start > highestStart ? position.start : highestStart
+    expect(table.mayBeReady().filter((id) => id <= position.start)).toEqual([])
+  }
+  return { highestStart }
+}
+
+test('whatever writers and other workers do, no notification is or becomes ready below where claims begin', () => {
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 1, maxLength: 80, size: 'max' }), (steps) => void play(steps)),
+    { numRuns: 3_000 },
+  )
+})
+
+test('the beginning moves up while the head of the queue is handled', () => {
+  const rounds = Array.from({ length: 20 }, (): Step[] => [
+    { do: 'write', by: 0 },
+    { do: 'commit', by: 0 },
+    { do: 'claim', settles: 1 },
+  ])
+  expect(play(rounds.flat()).highestStart).toBeGreaterThan(10n)
+})
+
+test('a transaction that may still bring a lower id holds the beginning back, until it has ended', () => {
+  const position = new Position()
+  const claim = (oldest: bigint, next: bigint, lowest: bigint) => {
+    position.observe(oldest, next)
+    position.saw(lowest)
+    return position.start
+  }
+  expect(claim(5n, 10n, 100n)).toBe(0n)
+  expect(claim(5n, 11n, 200n), 'transaction 5 is still running').toBe(0n)
+  expect(claim(12n, 12n, 90n), 'it brought the id 90').toBe(89n)
+})

@@ -1,0 +1,241 @@
+import { PubSub, type PubSubOptions, silentLogger, type TableListenerOptions } from '@pgpubsub/core'
+import type pg from 'pg'
+import { asleep, untilAsleep } from './support/asleep.ts'
+import { countingPool, passing } from './support/counting-pool.ts'
+import { gate } from './support/gate.ts'
+import { createItems, type ItemChange, noPoll, onItem } from './support/items.ts'
+import { expect, type TestDatabase, test, vi } from './support/test.ts'
+
+/** Engines that stand for processes, each with the same listener. The first has installed it. */
+async function engines(
+  database: TestDatabase,
+  count: number,
+  handler: (change: ItemChange) => unknown,
+  options: Partial<TableListenerOptions> = {},
+  engineOptions: Partial<PubSubOptions> = noPoll,
+): Promise<PubSub[]> {
+  await createItems(database)
+  const all = Array.from({ length: count }, () => database.core(engineOptions))
+  for (const engine of all) onItem(engine, options, handler)
+  await all[0]?.install()
+  return all
+}
+
+/** Hears every NOTIFY on our channel, as its own worker would. */
+async function notifications(database: TestDatabase): Promise<string[]> {
+  const client = await database.pool.connect()
+  const heard: string[] = []
+  client.on('notification', ({ payload }) => heard.push(payload ?? ''))
+  await client.query('listen pgpubsub')
+  database.closeLater(async () => client.release(true))
+  return heard
+}
+
+const seed = Number(process.env.SEED ?? Date.now())
+const random = seeded(seed)
+const pause = (most: number) => passing(random() * most)
+
+/** mulberry32: numbers from 0 to 1 that a seed repeats. */
+function seeded(state: number): () => number {
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
+  }
+}
+
+/** One transaction of random shape. Returns the ids that it has committed. */
+async function write(client: pg.PoolClient, nextId: () => number): Promise<number[]> {
+  const insert = async () => {
+    const id = nextId()
+    await client.query('insert into item values ($1, 0)', [id])
+    return id
+  }
+  const shape = random()
+  if (shape < 0.4) return [await insert()]
+  await client.query('begin')
+  const kept = [await insert()]
+  if (shape < 0.6) await pause(12)
+  if (shape >= 0.6 && shape < 0.75) {
+    await client.query('savepoint s')
+    await insert()
+    if (shape < 0.7) await pause(5)
+    await client.query('rollback to savepoint s')
+  }
+  if (shape >= 0.85) kept.push(await insert())
+  const rolledBack = shape >= 0.75 && shape < 0.85
+  await client.query(rolledBack ? 'rollback' : 'commit')
+  return rolledBack ? [] : kept
+}
+
+test('in 300 random rounds of six writers and two workers nothing is left behind, without any slow poll', async ({
+  database,
+}) => {
+  const handled = new Set<number>()
+  const committed = new Set<number>()
+  let id = 0
+  const all = await engines(database, 2, ({ new: item }) => handled.add(item?.id ?? 0))
+  await Promise.all(all.map((engine) => engine.listen()))
+  const writers = await Promise.all(Array.from({ length: 6 }, () => database.pool.connect()))
+  const nothingLeft = () =>
+    vi.waitFor(() => expect(missing(), `seed ${seed}`).toEqual([]), { timeout: 3_000, interval: 1 })
+  const missing = () => [...committed].filter((each) => !handled.has(each))
+  try {
+    for (let round = 0; round < 300; round++) {
+      const busy = writers.filter(() => random() < 0.6)
+      await Promise.all(
+        busy.map(async (client) => {
+          await pause(4)
+          for (const each of await write(client, () => ++id)) committed.add(each)
+        }),
+      )
+      if (round % 2 === 0) await nothingLeft()
+    }
+    await nothingLeft()
+  } finally {
+    for (const client of writers) client.release()
+  }
+  expect(committed.size).toBeGreaterThan(300)
+})
+
+test('a worker that is awake is not notified, and one that sleeps is, once for each transaction', async ({
+  database,
+}) => {
+  const held = gate()
+  const begun = gate()
+  const [engine] = await engines(database, 1, async ({ new: item }) => {
+    begun.open()
+    if (item?.id === 1) await held.opened
+  })
+  const heard = await notifications(database)
+  await engine?.listen()
+  await untilAsleep(database)
+  await database.sql('insert into item values (1, 0)')
+  await begun.opened
+  await untilAsleep(database, 0)
+  expect(heard).toEqual(['items'])
+
+  for (let id = 2; id <= 20; id++) await database.sql('insert into item values ($1, 0)', [id])
+  held.open()
+  await database.drained()
+  await untilAsleep(database)
+  expect(heard).toEqual(['items'])
+  await database.sql('insert into item select id, 0 from generate_series(21, 30) id')
+  await vi.waitFor(() => expect(heard).toEqual(['items', 'items']))
+  await database.drained()
+})
+
+test("wake: 'always' notifies at every transaction, whether anybody sleeps or not", async ({ database }) => {
+  const [engine] = await engines(database, 1, () => {}, { wake: 'always' })
+  const heard = await notifications(database)
+  for (let id = 1; id <= 5; id++) await database.sql('insert into item values ($1, 0)', [id])
+  await vi.waitFor(() => expect(heard).toHaveLength(5))
+  await engine?.listen()
+  await database.drained()
+  await database.sql('insert into item values (6, 0)')
+  await database.drained()
+  await vi.waitFor(() => expect(heard).toHaveLength(6))
+})
+
+test("wake: 'never' notifies nobody, and the slow poll finds what was written", async ({ database }) => {
+  const [engine] = await engines(database, 1, () => {}, { wake: 'never' }, { pollIntervalMs: 100 })
+  const heard = await notifications(database)
+  await engine?.listen()
+  for (let id = 1; id <= 5; id++) {
+    await database.sql('insert into item values ($1, 0)', [id])
+    await database.drained()
+  }
+  expect(heard).toEqual([])
+})
+
+test('a worker whose claim came back full wakes the ones that sleep', async ({ database }) => {
+  const by = [new Set<number>(), new Set<number>()]
+  const met = gate()
+  await createItems(database)
+  const all = by.map((mine, worker) => {
+    const engine = database.core(noPoll)
+    onItem(engine, { batchSize: 2, concurrency: 1, order: 'none' }, async ({ new: item }) => {
+      mine.add(item?.id ?? 0)
+      // the first goes on only when the second has begun
+      if (worker === 1) met.open()
+      await met.opened
+    })
+    return engine
+  })
+  await all[0]?.install()
+  await all[1]?.listen()
+  await untilAsleep(database)
+  // written past the trigger: only the first worker's claim tells the second
+  await database.sql(`insert into pgpubsub.notification (listener, operation, new, context)
+    select 'items', 'insert', jsonb_build_object('id', id, 'value', 0), '{}' from generate_series(1, 40) id`)
+  expect(await asleep(database)).toBe(1)
+  await all[0]?.listen()
+  await database.drained()
+  expect([...(by[0] ?? []), ...(by[1] ?? [])]).toHaveLength(40)
+})
+
+test('an idle worker does not poll quickly while another one works, whatever holds it: a batch, a row, a retry', async ({
+  database,
+}) => {
+  await createItems(database)
+  const held = gate()
+  let running = 0
+  const handler = async ({ attempt, new: item }: ItemChange) => {
+    if (item?.id === 2 && attempt === 1) throw new Error('the first attempt')
+    running++
+    await held.opened
+  }
+  const busy = database.core(noPoll)
+  onItem(busy, { backoff: () => 1, batchSize: 1 }, handler)
+  await busy.install()
+  await database.sql('insert into item values (2, 0)')
+  await busy.listen()
+  await vi.waitFor(() => expect(running).toBe(1)) // the retry
+  const { pool, taken } = countingPool(database)
+  const idle = new PubSub({ pool, logger: silentLogger, ...noPoll })
+  database.closeLater(() => idle.close())
+  onItem(idle, {}, handler)
+  await idle.listen()
+  await untilAsleep(database)
+  const before = taken()
+  await passing(700)
+  const claims = taken() - before
+  held.open()
+  await database.drained()
+  expect(claims).toBeLessThan(40)
+})
+
+test('a worker that finds the lock of its sleep taken for a moment does not sleep without it', async ({ database }) => {
+  const handled: unknown[] = []
+  const [engine] = await engines(database, 1, ({ new: item }) => handled.push(item?.id))
+  const writer = await database.pool.connect()
+  await writer.query(`select pg_advisory_lock(pgpubsub.asleep_key('items'))`)
+  await database.sql('insert into item values (1, 0)')
+  const drained = new Promise((resolve) => engine?.on('drained', resolve))
+  await engine?.listen()
+  await drained
+  await passing(30)
+  await writer.query(`select pg_advisory_unlock(pgpubsub.asleep_key('items'))`)
+  writer.release()
+  await untilAsleep(database)
+  await database.sql('insert into item values (2, 0)')
+  await database.drained()
+  expect(handled).toEqual([1, 2])
+})
+
+test('many writers at once do not keep a worker from falling asleep, nor wake it in vain when it is', async ({
+  database,
+}) => {
+  const handled = new Set<number>()
+  const [engine] = await engines(database, 1, ({ new: item }) => handled.add(item?.id ?? 0))
+  await engine?.listen()
+  let id = 0
+  await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      for (let each = 0; each < 100; each++) await database.sql('insert into item values ($1, 0)', [++id])
+    }),
+  )
+  await vi.waitFor(() => expect(handled.size).toBe(800), { timeout: 5_000 })
+  await untilAsleep(database)
+})

@@ -1,0 +1,15 @@
+import { expect, type TestDatabase, vi } from './test.ts'
+
+/** How many listeners of how many workers have declared themselves asleep. */
+export async function asleep(database: TestDatabase): Promise<number> {
+  const [row] = await database.sql(
+    `select count(*)::int as asleep from pg_locks
+     where locktype = 'advisory' and mode = 'ShareLock' and granted
+       and database = (select oid from pg_database where datname = current_database())`,
+  )
+  return row.asleep
+}
+
+export async function untilAsleep(database: TestDatabase, count = 1): Promise<void> {
+  await vi.waitFor(async () => expect(await asleep(database)).toBe(count), { timeout: 10_000, interval: 5 })
+}

@@ -1,0 +1,276 @@
+/* Types, checked by tsc: nothing in here runs. What must not compile stands under @ts-expect-error. */
+
+import {
+  type PostChange,
+  type PostDelete,
+  type PostInsert,
+  type PostSave,
+  type PostUpdate,
+  pubsub,
+  pubsubAdapter,
+  type Row,
+  type Truncate,
+} from '@pgpubsub/prisma-extension'
+import { expectTypeOf, test } from 'vitest'
+import { type Media, type Mood, Prisma, PrismaClient, type User } from '../prisma/generated/client.ts'
+
+const connectionString = 'postgresql://localhost/x'
+const client = new PrismaClient({ adapter: pubsubAdapter({ connectionString }) })
+const prisma = client.$extends(pubsub({ connectionString }))
+
+test('old and new are null by the method, and by the operation', () => {
+  prisma.media.onPostSave('a', (change) => {
+    expectTypeOf(change.operation).toEqualTypeOf<'insert' | 'update'>()
+    expectTypeOf(change.old).toEqualTypeOf<Media | null>()
+    expectTypeOf(change.new).toEqualTypeOf<Media>()
+    if (change.operation === 'insert') expectTypeOf(change.old).toEqualTypeOf<null>()
+    else expectTypeOf(change.old).toEqualTypeOf<Media>()
+    if (change.old) expectTypeOf(change.operation).toEqualTypeOf<'update'>()
+  })
+  prisma.media.onPostInsert('a', ({ operation, old, new: media }) => {
+    expectTypeOf(operation).toEqualTypeOf<'insert'>()
+    expectTypeOf(old).toEqualTypeOf<null>()
+    expectTypeOf(media).toEqualTypeOf<Media>()
+  })
+  prisma.media.onPostUpdate('a', ({ operation, old, new: media }) => {
+    expectTypeOf(operation).toEqualTypeOf<'update'>()
+    expectTypeOf(old).toEqualTypeOf<Media>()
+    expectTypeOf(media).toEqualTypeOf<Media>()
+  })
+  prisma.media.onPostDelete('a', ({ operation, old, new: media }) => {
+    expectTypeOf(operation).toEqualTypeOf<'delete'>()
+    expectTypeOf(old).toEqualTypeOf<Media>()
+    expectTypeOf(media).toEqualTypeOf<null>()
+  })
+  prisma.media.onPostChange('a', (change) => {
+    switch (change.operation) {
+      case 'insert':
+        return expectTypeOf(change).toEqualTypeOf<PostInsert<typeof prisma.media>>()
+      case 'update':
+        return expectTypeOf(change).toEqualTypeOf<PostUpdate<typeof prisma.media>>()
+      case 'delete':
+        return expectTypeOf(change).toEqualTypeOf<PostDelete<typeof prisma.media>>()
+      default:
+        return expectTypeOf(change).toEqualTypeOf<never>()
+    }
+  })
+  prisma.media.onTruncate('a', (change) => {
+    expectTypeOf(change).toEqualTypeOf<Truncate>()
+    expectTypeOf(change.old).toEqualTypeOf<null>()
+    expectTypeOf(change.new).toEqualTypeOf<null>()
+  })
+})
+
+test('the methods that listen before the write give the same as those after it', () => {
+  prisma.media.onPreSave('a', (change) => expectTypeOf(change).toEqualTypeOf<PostSave<typeof prisma.media>>())
+  prisma.media.onPreInsert('a', (change) => expectTypeOf(change).toEqualTypeOf<PostInsert<typeof prisma.media>>())
+  prisma.media.onPreUpdate('a', (change) => expectTypeOf(change).toEqualTypeOf<PostUpdate<typeof prisma.media>>())
+  prisma.media.onPreDelete('a', (change) => expectTypeOf(change).toEqualTypeOf<PostDelete<typeof prisma.media>>())
+})
+
+test('a change has the members that every change has', () => {
+  prisma.media.onPostChange('a', (change) => {
+    expectTypeOf(change.id).toEqualTypeOf<bigint>()
+    expectTypeOf(change.listener).toEqualTypeOf<string>()
+    expectTypeOf(change.attempt).toEqualTypeOf<number>()
+    expectTypeOf(change.createdAt).toEqualTypeOf<Date>()
+    expectTypeOf(change.context).toEqualTypeOf<Readonly<Record<string, unknown>>>()
+    expectTypeOf(change.signal).toEqualTypeOf<AbortSignal>()
+    expectTypeOf(change.changed).toEqualTypeOf<readonly (keyof Media)[]>()
+    // @ts-expect-error a change cannot be altered
+    change.attempt = 2
+  })
+})
+
+test('fields have the types that Prisma gives them, and relations are none', () => {
+  prisma.everyType.onPostInsert('a', ({ new: row }) => {
+    expectTypeOf(row).toEqualTypeOf<Prisma.EveryTypeGetPayload<object>>()
+    expectTypeOf(row.decimal).toEqualTypeOf<Prisma.Decimal | null>()
+    expectTypeOf(row.datetime).toEqualTypeOf<Date | null>()
+    expectTypeOf(row.bigint).toEqualTypeOf<bigint | null>()
+    expectTypeOf(row.json).toEqualTypeOf<Prisma.JsonValue>()
+    expectTypeOf(row.mood).toEqualTypeOf<Mood | null>()
+    expectTypeOf(row.moods).toEqualTypeOf<Mood[]>()
+    expectTypeOf(row.bytes).toEqualTypeOf<Prisma.Bytes | null>()
+    expectTypeOf(row.decimals).toEqualTypeOf<Prisma.Decimal[]>()
+  })
+  // @ts-expect-error a relation is no column
+  prisma.media.onPostInsert('a', ({ new: media }) => media.owner)
+})
+
+test('options know the fields of the model', () => {
+  prisma.media.onPostSave({ name: 'a', columns: ['title', 'ownerId'], omit: { virus: true } }, () => {})
+  const columns = ['title', 'url'] as const
+  prisma.media.onPostSave({ name: 'a', columns }, ({ new: media }) => media.title)
+  // @ts-expect-error no field
+  prisma.media.onPostSave({ name: 'a', columns: ['titel'] }, () => {})
+  // @ts-expect-error the column's name, not the field's
+  prisma.media.onPostSave({ name: 'a', columns: ['owner_id'] }, () => {})
+  // @ts-expect-error a relation
+  prisma.media.onPostSave({ name: 'a', columns: ['owner'] }, () => {})
+  // @ts-expect-error no field
+  prisma.media.onPostSave({ name: 'a', omit: { titel: true } }, () => {})
+  // @ts-expect-error a relation
+  prisma.media.onPostSave({ name: 'a', select: { owner: true } }, () => {})
+  // @ts-expect-error no boolean
+  prisma.media.onPostSave({ name: 'a', omit: { title: 'yes' } }, () => {})
+  // @ts-expect-error a field of another model
+  prisma.media.onPostSave({ name: 'a', columns: ['email'] }, () => {})
+})
+
+test('an option that there is not does not compile', () => {
+  // @ts-expect-error a typing error
+  prisma.media.onPostSave({ name: 'a', colums: ['title'] }, () => {})
+  // @ts-expect-error a typing error
+  prisma.media.onPostSave({ name: 'a', attempts: 3, concurency: 1 }, () => {})
+  // @ts-expect-error no number
+  prisma.media.onPostSave({ name: 'a', attempts: '3' }, () => {})
+  // @ts-expect-error no such mode
+  prisma.media.onPostSave({ name: 'a', wake: 'sometimes' }, () => {})
+  // @ts-expect-error inserts have no columns that changed
+  prisma.media.onPostInsert({ name: 'a', columns: ['title'] }, () => {})
+  // @ts-expect-error nor deletes
+  prisma.media.onPostDelete({ name: 'a', columns: ['title'] }, () => {})
+  // @ts-expect-error nothing of a truncated table is stored
+  prisma.media.onTruncate({ name: 'a', keysOnly: true }, () => {})
+  // @ts-expect-error a typing error, at a decorator
+  prisma.media.onPostSave({ nam: 'a' })
+  // @ts-expect-error not with a default that there is not
+  pubsub({ connectionString, defaults: { attemps: 3 } })
+  // @ts-expect-error a handler is a function
+  prisma.media.onPostSave('a', 'b')
+})
+
+test('what is not stored is not in old and new', () => {
+  prisma.user.onPostUpdate({ name: 'a', omit: { passwordHash: true, name: false } }, ({ old, new: user, changed }) => {
+    expectTypeOf(user).toEqualTypeOf<Omit<User, 'passwordHash'>>()
+    expectTypeOf(old).toEqualTypeOf<Omit<User, 'passwordHash'>>()
+    // that it changed is told all the same
+    expectTypeOf(changed).toEqualTypeOf<readonly (keyof User)[]>()
+    // @ts-expect-error not stored
+    user.passwordHash
+  })
+  prisma.user.onPostSave({ name: 'a', select: { id: true, email: true, name: false } }, ({ old, new: user }) => {
+    expectTypeOf(user).toEqualTypeOf<Pick<User, 'id' | 'email'>>()
+    expectTypeOf(old).toEqualTypeOf<Pick<User, 'id' | 'email'> | null>()
+  })
+  prisma.user.onPostDelete({ name: 'a', keysOnly: true }, ({ old }) => {
+    expectTypeOf(old).toEqualTypeOf<Partial<User>>()
+  })
+  prisma.user.onPostDelete({ name: 'a', keysOnly: false }, ({ old }) => {
+    expectTypeOf(old).toEqualTypeOf<User>()
+  })
+})
+
+test('a decorator checks the parameter of its method', () => {
+  class Listeners {
+    @prisma.media.onPostSave()
+    whole(change: PostSave<typeof prisma.media>) {
+      expectTypeOf(change.new).toEqualTypeOf<Media>()
+    }
+
+    @prisma.media.onPostSave({ columns: ['title'] })
+    async part({ new: { title } }: { new: { title: string | null } }) {
+      return title
+    }
+
+    @prisma.media.onPostInsert()
+    wider(_change: PostChange<typeof prisma.media>) {}
+
+    @prisma.media.onPostSave('none')
+    none() {}
+
+    // @ts-expect-error of another model
+    @prisma.media.onPostSave()
+    otherModel(_change: PostSave<typeof prisma.user>) {}
+
+    // @ts-expect-error it gets inserts too, whose old is null
+    @prisma.media.onPostSave()
+    narrower(_change: PostUpdate<typeof prisma.media>) {}
+
+    // @ts-expect-error what it wants is not stored
+    @prisma.media.onPostSave({ omit: { title: true } })
+    notStored({ new: { title } }: PostSave<typeof prisma.media>) {
+      return title
+    }
+
+    // @ts-expect-error no method
+    @prisma.media.onPostSave()
+    field = () => {}
+
+    // @ts-expect-error no such field
+    @prisma.media.onPostSave({ columns: ['nope'] })
+    noSuchField() {}
+  }
+  prisma.$pubsub.register(new Listeners())
+  prisma.$pubsub.register(Listeners)
+  // @ts-expect-error no object
+  prisma.$pubsub.register('Listeners')
+})
+
+test('other extensions may come before and after', () => {
+  const before = client.$extends({ result: { user: { shout: { needs: { email: true }, compute: () => 'A!' } } } })
+  const between = before.$extends(pubsub({ connectionString }))
+  const after = between
+    .$extends({ model: { $allModels: { exists: (): boolean => true } } })
+    .$extends({ client: { $hello: () => 'hello' } })
+
+  expectTypeOf(after.$hello()).toEqualTypeOf<'hello'>()
+  expectTypeOf(after.media.exists()).toEqualTypeOf<boolean>()
+  after.media.onPostInsert('a', ({ new: media }) => expectTypeOf(media).toEqualTypeOf<Media>())
+  after.$pubsub.register({})
+
+  // what an extension computes is not stored, so it is no part of the row, nor a column
+  expectTypeOf<Row<typeof after.user>>().toEqualTypeOf<User>()
+  after.user.onPostSave('a', ({ new: user }) => {
+    expectTypeOf(user).toEqualTypeOf<User>()
+    // @ts-expect-error computed
+    user.shout
+  })
+  // @ts-expect-error computed
+  after.user.onPostSave({ name: 'a', columns: ['shout'] }, () => {})
+  void after.user.findFirstOrThrow().then(({ shout }) => expectTypeOf(shout).toEqualTypeOf<string>())
+})
+
+test('what a client omits from every read is stored all the same: the omit of the listener keeps it out', () => {
+  const shy = new PrismaClient({ adapter: pubsubAdapter(connectionString), omit: { user: { passwordHash: true } } })
+  const extended = shy.$extends(pubsub({ connectionString }))
+  expectTypeOf<Row<typeof extended.user>>().toEqualTypeOf<User>()
+})
+
+test('$transaction keeps its types', async () => {
+  const interactive = await prisma.$transaction(async (tx) => {
+    expectTypeOf(tx.media.create).toBeFunction()
+    return (await tx.media.findFirstOrThrow()).url
+  })
+  expectTypeOf(interactive).toEqualTypeOf<string>()
+
+  const [media, users] = await prisma.$transaction([prisma.media.findFirstOrThrow(), prisma.user.count()])
+  expectTypeOf(media).toEqualTypeOf<Media>()
+  expectTypeOf(users).toEqualTypeOf<number>()
+
+  await prisma.$transaction(async () => {}, { isolationLevel: Prisma.TransactionIsolationLevel.Serializable })
+  // @ts-expect-error no such level
+  await prisma.$transaction(async () => {}, { isolationLevel: 'Sometimes' })
+})
+
+test('functions may take a transaction, or the client itself', async () => {
+  // Prisma.TransactionClient is that of a client without extensions: Prisma accepts no extended one as such
+  type Tx = Parameters<Parameters<typeof prisma.$transaction>[0]>[0]
+  const rename = (tx: Tx, id: number) => tx.media.update({ where: { id }, data: { title: 'x' } })
+  await prisma.$transaction((tx) => rename(tx, 1))
+  await rename(prisma, 1)
+})
+
+test('withContext returns what its function does', async () => {
+  const title = await prisma.$pubsub.withContext({ userId: 7 }, async () => 'title')
+  expectTypeOf(title).toEqualTypeOf<string>()
+  const found = await prisma.$pubsub.withContext({}, () => prisma.media.findFirstOrThrow())
+  expectTypeOf(found).toEqualTypeOf<Media>()
+  prisma.$pubsub.on('failed', ({ error, dead }) => {
+    expectTypeOf(error).toEqualTypeOf<unknown>()
+    expectTypeOf(dead).toEqualTypeOf<boolean>()
+  })
+  // @ts-expect-error no such event
+  prisma.$pubsub.on('fail', () => {})
+})
