@@ -1,6 +1,6 @@
 import { Prisma } from '../prisma/generated/client.ts'
 import { adapters, newContexts, type RecordingClient, recordingClient } from './support/contexts.ts'
-import { describe, expect, test } from './support/test.ts'
+import { describe, expect, inject, test } from './support/test.ts'
 
 type Write = (prisma: RecordingClient) => PromiseLike<unknown>
 
@@ -40,8 +40,10 @@ const writes: Record<string, Write> = {
       url,
     ),
   'sql helper': (prisma) => prisma.$executeRaw(Prisma.sql`insert into media (url) values (${url})`),
-  merge: (prisma) =>
-    prisma.$executeRaw`merge into media m using (values (${url})) v(url) on false when not matched then insert (url) values (v.url)`,
+  ...(inject('postgresMajor') >= 15 && {
+    merge: ((prisma) =>
+      prisma.$executeRaw`merge into media m using (values (${url})) v(url) on false when not matched then insert (url) values (v.url)`) satisfies Write,
+  }),
   'a function that writes': (prisma) => prisma.$queryRaw`select add_media(${url})::text`,
   'a procedure': (prisma) => prisma.$executeRaw`call add_media_by_procedure(${url})`,
   'a do block': (prisma) =>

@@ -13,6 +13,8 @@ declare module 'vitest' {
     postgresUrl: string
     /** Name of the database that tests copy: the migrations are applied, the engine is not installed. */
     templateDatabase: string
+    /** The server's major version. What SQL it does not have yet, a test leaves out. */
+    postgresMajor: number
   }
 }
 
@@ -22,6 +24,11 @@ export default async function setUp(project: TestProject) {
   const templateDatabase = `pgpubsub_template_${process.pid}`
   await onServer(server.url, `create database ${templateDatabase}`)
   await migrate(databaseUrl(server.url, templateDatabase))
+  const [{ version }] = await onServer(
+    server.url,
+    `select current_setting('server_version_num')::int / 10000 as version`,
+  )
+  project.provide('postgresMajor', version)
   project.provide('postgresUrl', server.url)
   project.provide('templateDatabase', templateDatabase)
   return async () => {
@@ -38,9 +45,11 @@ async function migrate(url: string): Promise<void> {
   })
 }
 
-async function onServer(url: string, statement: string): Promise<void> {
+// biome-ignore lint/suspicious/noExplicitAny: a row's columns are known only to the statement
+async function onServer(url: string, statement: string): Promise<any[]> {
   const client = new pg.Client(url)
   await client.connect()
-  await client.query(statement)
+  const { rows } = await client.query(statement)
   await client.end()
+  return rows
 }

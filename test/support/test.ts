@@ -7,7 +7,7 @@ import { test as base, expect, inject, vi } from 'vitest'
 import { PrismaClient } from '../../prisma/generated/client.ts'
 import { databaseUrl } from './database-url.ts'
 
-export { describe, expect, vi } from 'vitest'
+export { describe, expect, inject, vi } from 'vitest'
 
 export interface ClientOptions extends Omit<PubSubOptions, 'connectionString' | 'pool'> {
   /** `'carrying'`: our adapter; `'plain'`: Prisma's own. */
