@@ -3,8 +3,14 @@
 // biome-ignore lint/suspicious/noExplicitAny: a row's columns are known only to the statement that names them
 export type ResultRow = any
 
+export interface QueryResult {
+  rows: ResultRow[]
+  rowCount: number | null
+}
+
 export interface Queryable {
-  query(text: string, values?: unknown[]): Promise<{ rows: ResultRow[]; rowCount: number | null }>
+  query(text: string, values?: unknown[]): Promise<QueryResult>
+  query(statement: { name?: string; text: string; values: unknown[] }): Promise<QueryResult>
 }
 
 /** A connection taken from a {@link Pool}. `release(true)` closes it instead of giving it back. */

@@ -21,7 +21,7 @@ export interface PubSubOptions {
   pool?: pg.Pool
   /**
    * Where the LISTEN connection connects to. Needed only behind a pooler in transaction mode, where LISTEN does not
-   * work: give the server's own address.
+   * work: give the server's own address. Then no prepared statements are used either.
    * @default the address of `connectionString` or `pool`
    */
   listenConnectionString?: string
@@ -134,6 +134,7 @@ export class PubSub {
       createListenClient: () => this.#listenClient(),
       events: this.#events,
       pollMs: this.#pollMs,
+      prepared: this.#options.listenConnectionString === undefined,
     })
   }
 

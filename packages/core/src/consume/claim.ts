@@ -1,6 +1,7 @@
 import type { Queryable } from '../database.js'
 import type { OrderMode } from '../listener.js'
 import { identifier } from '../quote.js'
+import { Statement } from './statement.js'
 
 /** A claimed notification, as stored. `old` and `new` are JSON text. */
 export interface Claimed {
@@ -144,31 +145,32 @@ const claimDue = (schema: string) => /* sql */ `
 
 /**
  * Statistics of a queue are always wrong: analyzed when it was empty, claimed from when it is huge. With these settings
- * every statement above has only one plan, through the index that is made for it.
+ * every statement above has only one plan, through the index that is made for it, and so need not be planned again.
  */
-export const claimPlan = /* sql */ `set local enable_seqscan = off; set local enable_bitmapscan = off; set local jit = off`
+export const claimPlan = /* sql */ `set local enable_seqscan = off; set local enable_bitmapscan = off; set local jit = off;
+  set local plan_cache_mode = force_generic_plan`
 
 /** The statements that take notifications for one listener, in the transaction of the caller. */
 export class Claimer {
   readonly #listener: string
   readonly #order: OrderMode
-  readonly #fresh: string
-  readonly #due: string
-  readonly #olderOf: string
+  readonly #fresh: Statement
+  readonly #due: Statement
+  readonly #olderOf: Statement
 
-  constructor(schemaName: string, listener: string, order: OrderMode) {
+  constructor(schemaName: string, listener: string, order: OrderMode, prepared: boolean) {
     const schema = identifier(schemaName)
     this.#listener = listener
     this.#order = order
-    this.#fresh = order === 'row' ? claimByRow(schema) : claimAny(schema)
-    this.#due = claimDue(schema)
-    this.#olderOf = olderOf(schema)
+    this.#fresh = new Statement(order === 'row' ? claimByRow(schema) : claimAny(schema), prepared)
+    this.#due = new Statement(claimDue(schema), prepared)
+    this.#olderOf = new Statement(olderOf(schema), prepared)
   }
 
   async fresh(db: Queryable, above: bigint, limit: number, blocked: readonly string[]): Promise<Claim> {
     const values: unknown[] = [this.#listener, above, limit]
     if (this.#order === 'row') values.push(blocked)
-    const result = await db.query(this.#fresh, values)
+    const result = await this.#fresh.run(db, values)
     const lowest = result.rows[0]?.lowest ?? null
     const rows = result.rows.filter((row) => row.id !== null)
     return {
@@ -189,13 +191,13 @@ export class Claimer {
   ): Promise<Claimed[]> {
     const keys = [...new Set(claimed.map(({ key }) => key))].filter((key) => key !== null)
     if (keys.length === 0) return [...claimed]
-    const { rows } = await db.query(this.#olderOf, [this.#listener, start, above, keys])
+    const { rows } = await this.#olderOf.run(db, [this.#listener, start, above, keys])
     const older = new Set(rows.map((row) => row.key as string))
     return claimed.filter(({ key }) => key === null || !older.has(key))
   }
 
   async due(db: Queryable, limit: number): Promise<Claimed[]> {
-    const { rows } = await db.query(this.#due, [this.#listener, limit])
+    const { rows } = await this.#due.run(db, [this.#listener, limit])
     return rows.map(claimedRow)
   }
 }

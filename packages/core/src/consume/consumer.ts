@@ -1,68 +1,40 @@
-import type { Connection, Pool, ResultRow } from '../database.js'
-import type { Events } from '../events.js'
-import type { Listener } from '../listener.js'
+import { setTimeout as pass } from 'node:timers/promises'
 import { reconnectBackoff } from './backoff.js'
-import { BatchSize } from './batch-size.js'
-import { type Claimed, Claimer, claimPlan } from './claim.js'
-import { dispatch, type Outcome, type StopSignals } from './dispatch.js'
-import { untilNextRetry } from './next-retry.js'
-import { Position } from './position.js'
-import { type Failure, Settler } from './settle.js'
+import { Batches, type BatchOptions, type BatchResult } from './batch.js'
 import { Signal } from './signal.js'
 import type { Asleep, WakeLine, Writers } from './wake.js'
 
-export interface ConsumerOptions {
-  readonly listener: Listener
-  readonly schema: string
-  readonly pool: Pool
+export interface ConsumerOptions extends Omit<BatchOptions, 'sweepMs' | 'onMore'> {
   readonly line: WakeLine
-  readonly events: Events
-  readonly stop: StopSignals
   /** Milliseconds after which a sleeping worker looks by itself. */
   readonly pollMs: number
 }
 
-/** What a transaction has claimed: fresh notifications, or ones that waited for their retry; never both. */
-interface Batch {
-  readonly notifications: readonly Claimed[]
-  readonly waiting: boolean
-  /** There is more, but every row's next change is with another worker. */
-  readonly blocked: boolean
-}
+/** Whether notifications were handled. */
+const isWork = (result: BatchResult) => result === 'full' || result === 'part'
 
-/** What a batch came to: `blocked` means that there is something, but every row's next change is with another worker. */
-type BatchResult = 'some' | 'blocked' | 'empty'
+// Changes that come faster than this many milliseconds one after another are let gather for as long: waking up and
+// falling asleep for each would cost the server more than the writers' own work.
+const flowMs = 4
 
-// The snapshot tells which transactions were running before the claim looked; see Position. Serializable would make
-// claims of two workers fail each other, so the isolation level does not depend on the database's default.
-// Nor may a slow handler be taken for a forgotten transaction.
-const begin = /* sql */ `begin isolation level read committed; ${claimPlan};
-  set local idle_in_transaction_session_timeout = 0;
-  select pg_snapshot_xmin(s)::text as oldest, pg_snapshot_xmax(s)::text as next from pg_current_snapshot() s`
-
-const ignore = () => {}
-
-/** Consumes the notifications of one listener in one worker: claim, dispatch, delete, commit, until it is stopped. */
+/**
+ * Consumes the notifications of one listener in one worker, until it is stopped.
+ *
+ *   drain: batch after batch ─► nothing left ─► sleep: by NOTIFY, next retry, slow poll ─► drain …
+ */
 export class Consumer {
   readonly #options: ConsumerOptions
   readonly #signal = new Signal()
-  readonly #claimer: Claimer
-  readonly #settler: Settler
-  readonly #position = new Position()
-  readonly #batchSize: BatchSize
-  #nextRetryAt: number | null = 0
-  #nextSweepAt = 0
+  readonly #batches: Batches
   #blockedRounds = 0
+  #lastWorkAt = 0
   /** Something was handled since `drained` was last told. */
   #handledSome = false
 
   constructor(options: ConsumerOptions) {
     this.#options = options
-    const { definition, consume } = options.listener
-    this.#claimer = new Claimer(options.schema, definition.name, definition.order)
-    this.#settler = new Settler(options.schema, options.listener)
-    this.#batchSize = new BatchSize(consume.batchSize, consume.concurrency)
-    options.line.wakes(definition.name, this.#signal)
+    this.#batches = new Batches({ ...options, sweepMs: options.pollMs, onMore: () => void this.#wakeOthers() })
+    options.line.wakes(this.#name, this.#signal)
     options.stop.draining.addEventListener('abort', () => this.#signal.set(), { once: true })
   }
 
@@ -72,6 +44,10 @@ export class Consumer {
 
   get #stopping(): boolean {
     return this.#options.stop.draining.aborted
+  }
+
+  get #sleepsByNotify(): boolean {
+    return this.#options.listener.definition.wake === 'idle'
   }
 
   /** Runs until stopped. Errors of the database are reported, and tried again after a growing while. */
@@ -91,14 +67,29 @@ export class Consumer {
   }
 
   async #drain(): Promise<void> {
-    while (!this.#stopping) {
+    for (let more = true; more && !this.#stopping; ) {
       this.#signal.clear()
+      const flows = performance.now() - this.#lastWorkAt < flowMs
       const result = await this.#batch()
-      if (result !== 'some') break
+      more = result === 'full' || (result === 'part' && (flows || !this.#sleepsByNotify))
+      if (result === 'part' && flows) {
+        await pass(flowMs)
+        this.#lastWorkAt = performance.now()
+      }
     }
     if (!this.#handledSome || this.#stopping) return
     this.#handledSome = false
     this.#options.events.emit('drained', { listener: this.#name })
+  }
+
+  async #batch(): Promise<BatchResult> {
+    const result = await this.#batches.next()
+    this.#blockedRounds = result === 'blocked' ? this.#blockedRounds + 1 : 0
+    if (isWork(result)) {
+      this.#handledSome = true
+      this.#lastWorkAt = performance.now()
+    }
+    return result
   }
 
   async #sleep(): Promise<void> {
@@ -112,17 +103,13 @@ export class Consumer {
     }
   }
 
-  get #sleepsByNotify(): boolean {
-    return this.#options.listener.definition.wake === 'idle'
-  }
-
-  /** Claims until no writer is left that may not have seen us fall asleep. False as soon as there is work. */
+  /** Looks until no writer is left that may not have seen us fall asleep. False as soon as there was work. */
   async #nothingLeft(asleep: Asleep): Promise<boolean> {
     let writers: Writers = asleep.writers
     for (let pause = 1; !this.#stopping; pause = Math.min(pause * 2, 50)) {
       const none = writers.size === 0
       this.#signal.clear()
-      if ((await this.#batch()) === 'some') return false
+      if ((await asleep.anythingAbove(this.#batches.start)) && isWork(await this.#batch())) return false
       if (none) return true
       await this.#signal.wait(pause)
       writers = await asleep.stillWriting(writers)
@@ -133,84 +120,11 @@ export class Consumer {
   /** Until the slow poll, the next retry, or, where others hold what there is, soon: they may die with it. */
   #timeToSleep(): number {
     const { pollMs } = this.#options
-    const untilRetry = this.#nextRetryAt === null ? pollMs : Math.max(0, this.#nextRetryAt - Date.now())
+    const untilRetry = this.#batches.untilRetry ?? pollMs
     if (this.#blockedRounds === 0) return Math.min(pollMs, untilRetry)
     const untilUnblocked = 20 * 2 ** Math.min(this.#blockedRounds, 5)
     // a retry that is due and was not claimed is with another worker too
     return Math.min(pollMs, untilRetry || pollMs, untilUnblocked)
-  }
-
-  /** One transaction: claim, run the handlers, delete what succeeded, put off what failed, commit. */
-  async #batch(): Promise<BatchResult> {
-    const connection = await this.#options.pool.connect()
-    connection.on('error', ignore) // lost while the handlers run: the next statement reports it
-    let broken = true
-    try {
-      await this.#begin(connection)
-      const batch = await this.#claim(connection)
-      if (batch.notifications.length === 0) {
-        await this.#refreshNextRetry(connection)
-        await connection.query('commit')
-        broken = false
-        this.#blockedRounds = batch.blocked ? this.#blockedRounds + 1 : 0
-        return batch.blocked ? 'blocked' : 'empty'
-      }
-      this.#blockedRounds = 0
-      const outcome = await this.#handle(batch.notifications)
-      const dead = await this.#settle(connection, batch.waiting, outcome)
-      await connection.query('commit')
-      broken = false
-      this.#handledSome = true // also by a claim made while falling asleep
-      this.#report(outcome, dead)
-      return 'some'
-    } finally {
-      connection.removeListener('error', ignore)
-      connection.release(broken)
-    }
-  }
-
-  async #begin(connection: Connection): Promise<void> {
-    const results = (await connection.query(begin)) as unknown as { rows: ResultRow[] }[]
-    const snapshot = results.at(-1)?.rows[0]
-    this.#position.observe(BigInt(snapshot.oldest), BigInt(snapshot.next))
-    if (Date.now() < this.#nextSweepAt) return
-    this.#nextSweepAt = Date.now() + this.#options.pollMs
-    this.#position.sweep()
-    await this.#refreshNextRetry(connection)
-  }
-
-  async #claim(connection: Connection): Promise<Batch> {
-    if (this.#nextRetryAt !== null && this.#nextRetryAt <= Date.now()) {
-      const due = await this.#claimer.due(connection, this.#batchSize.current)
-      if (due.length > 0) return { notifications: due, waiting: true, blocked: false }
-      await this.#refreshNextRetry(connection)
-      if (this.#nextRetryAt <= Date.now()) return this.#claimBesides(connection)
-    }
-    return this.#claimFresh(connection)
-  }
-
-  /** A retry that is due is with another worker: it is asked for again, but not before every claim. */
-  async #claimBesides(connection: Connection): Promise<Batch> {
-    this.#nextRetryAt = Date.now() + 50
-    return { ...(await this.#claimFresh(connection)), blocked: true }
-  }
-
-  async #claimFresh(connection: Connection): Promise<Batch> {
-    const limit = this.#batchSize.current
-    const { start } = this.#position
-    const blocked: string[] = []
-    for (let above = start; ; ) {
-      const claim = await this.#claimer.fresh(connection, above, limit, blocked)
-      if (above === start && claim.lowestId !== null) this.#position.saw(claim.lowestId)
-      const notifications =
-        above === start ? claim.claimed : await this.#claimer.withoutOvertaking(connection, start, above, claim.claimed)
-      if (claim.full && notifications.length > 0) void this.#wakeOthers()
-      if (!claim.full || notifications.length > 0) {
-        return { notifications, waiting: false, blocked: above > start || claim.lowestId !== null }
-      }
-      blocked.push(...claim.blockedKeys)
-      above = claim.highestId as bigint
-    }
   }
 
   #wakeOthers(): Promise<void> {
@@ -222,36 +136,6 @@ export class Consumer {
       await work()
     } catch (error) {
       this.#options.events.emit('error', { error, listener: this.#name })
-    }
-  }
-
-  async #handle(batch: readonly Claimed[]): Promise<Outcome> {
-    const begun = performance.now()
-    const outcome = await dispatch(this.#options.listener, batch, this.#options.stop)
-    if (batch.length >= this.#batchSize.current) this.#batchSize.took(performance.now() - begun)
-    return outcome
-  }
-
-  async #settle(connection: Connection, waiting: boolean, { done, failures }: Outcome): Promise<Failure[]> {
-    await this.#settler.done(connection, waiting, done)
-    const dead = await this.#settler.failed(connection, waiting, failures)
-    if (failures.length > dead.length) this.#nextRetryAt = 0 // when exactly is looked up once it is asked for
-    return dead
-  }
-
-  async #refreshNextRetry(connection: Connection): Promise<void> {
-    const { schema } = this.#options
-    const milliseconds = await untilNextRetry(connection, schema, this.#name)
-    this.#nextRetryAt = milliseconds === null ? null : Date.now() + milliseconds
-  }
-
-  #report({ done, failures }: Outcome, dead: readonly Failure[]): void {
-    const { events } = this.#options
-    const listener = this.#name
-    for (const { id, attempts } of done) events.emit('handled', { listener, id, attempt: attempts + 1 })
-    for (const failure of failures) {
-      const { id, attempts } = failure.notification
-      events.emit('failed', { listener, id, attempt: attempts + 1, error: failure.error, dead: dead.includes(failure) })
     }
   }
 }

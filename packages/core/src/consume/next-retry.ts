@@ -1,14 +1,48 @@
 import type { Queryable } from '../database.js'
 import { identifier } from '../quote.js'
+import { Statement } from './statement.js'
 
-/** Milliseconds until the listener's next retry is due, 0 where one is overdue, null where none waits. */
-export async function untilNextRetry(db: Queryable, schema: string, listener: string): Promise<number | null> {
-  const { rows } = await db.query(
-    `select extract(epoch from n.run_at - now()) * 1000 as milliseconds
-     from ${identifier(schema)}.notification n
-     where n.listener = $1 and n.run_at is not null
-     order by n.run_at limit 1`,
-    [listener],
-  )
-  return rows[0] ? Math.max(0, Number(rows[0].milliseconds)) : null
+const untilNext = (schema: string) => /* sql */ `
+  select extract(epoch from n.run_at - now()) * 1000 as milliseconds
+  from ${schema}.notification n
+  where n.listener = $1 and n.run_at is not null
+  order by n.run_at
+  limit 1
+`
+
+/** When the next retry of a listener is due, as far as this worker knows. Others may put off more. */
+export class NextRetry {
+  readonly #listener: string
+  readonly #untilNext: Statement
+  /** By this process's clock; 0: not known. */
+  #at: number | null = 0
+
+  constructor(schemaName: string, listener: string, prepared: boolean) {
+    this.#listener = listener
+    this.#untilNext = new Statement(untilNext(identifier(schemaName)), prepared)
+  }
+
+  get isDue(): boolean {
+    return this.#at !== null && this.#at <= Date.now()
+  }
+
+  /** Milliseconds until then, null where nothing waits. */
+  get until(): number | null {
+    return this.#at === null ? null : Math.max(0, this.#at - Date.now())
+  }
+
+  /** Something was put off; when exactly is looked up once it is asked for. */
+  unknown(): void {
+    this.#at = 0
+  }
+
+  /** It is with another worker: not before that many milliseconds. */
+  notBefore(milliseconds: number): void {
+    this.#at = Date.now() + milliseconds
+  }
+
+  async refresh(db: Queryable): Promise<void> {
+    const { rows } = await this.#untilNext.run(db, [this.#listener])
+    this.#at = rows[0] ? Date.now() + Math.max(0, Number(rows[0].milliseconds)) : null
+  }
 }

@@ -2,6 +2,7 @@ import type { Queryable } from '../database.js'
 import type { ConsumeOptions, Listener } from '../listener.js'
 import { identifier } from '../quote.js'
 import type { Claimed } from './claim.js'
+import { Statement } from './statement.js'
 
 /** A notification whose handler failed. */
 export interface Failure {
@@ -39,24 +40,24 @@ const bury = (schema: string) => /* sql */ `
 
 /** Writes the outcome of a batch, in the transaction that claimed it. */
 export class Settler {
-  readonly #deleteDone: string
-  readonly #retryLater: string
-  readonly #bury: string
+  readonly #deleteDone: Statement
+  readonly #retryLater: Statement
+  readonly #bury: Statement
   readonly #listener: string
   readonly #consume: ConsumeOptions
 
-  constructor(schemaName: string, { definition, consume }: Listener) {
+  constructor(schemaName: string, { definition, consume }: Listener, prepared: boolean) {
     const schema = identifier(schemaName)
     this.#listener = definition.name
-    this.#deleteDone = deleteDone(schema)
-    this.#retryLater = retryLater(schema)
-    this.#bury = bury(schema)
+    this.#deleteDone = new Statement(deleteDone(schema), prepared)
+    this.#retryLater = new Statement(retryLater(schema), prepared)
+    this.#bury = new Statement(bury(schema), prepared)
     this.#consume = consume
   }
 
   async done(db: Queryable, waiting: boolean, notifications: readonly Claimed[]): Promise<void> {
     if (notifications.length === 0) return
-    await db.query(this.#deleteDone, [this.#listener, waiting, notifications.map(({ id }) => id)])
+    await this.#deleteDone.run(db, [this.#listener, waiting, notifications.map(({ id }) => id)])
   }
 
   /** @returns which of the failures have become dead letters. */
@@ -66,9 +67,9 @@ export class Settler {
     const retried = failures.filter((failure) => !isLast(failure))
     if (retried.length > 0) {
       const delays = retried.map(({ notification }) => this.#delay(notification.attempts + 1))
-      await db.query(this.#retryLater, [this.#listener, waiting, idsOf(retried), delays, retried.map(errorText)])
+      await this.#retryLater.run(db, [this.#listener, waiting, idsOf(retried), delays, retried.map(errorText)])
     }
-    if (dead.length > 0) await db.query(this.#bury, [this.#listener, waiting, idsOf(dead), dead.map(errorText)])
+    if (dead.length > 0) await this.#bury.run(db, [this.#listener, waiting, idsOf(dead), dead.map(errorText)])
     return dead
   }
 

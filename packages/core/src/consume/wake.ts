@@ -31,6 +31,8 @@ export interface Asleep {
   readonly writers: Writers
   /** Which of them still are. */
   stillWriting(writers: Writers): Promise<Writers>
+  /** Whether a notification of the listener is ready whose id is above this, whether it can be taken or not. */
+  anythingAbove(id: bigint): Promise<boolean>
   /** Takes the declaration back. */
   wakeUp(): Promise<void>
 }
@@ -49,16 +51,31 @@ const lockAttempts = 50
 // Workers lock notifications (RowShareLock) before they delete them (RowExclusiveLock); writers only insert. So a
 // transaction that holds both is a worker's, and nothing new comes of it.
 const currentWriters = (schema: string) => /* sql */ `
-  select w.virtualtransaction as writer
-  from pg_locks w
-  where w.locktype = 'relation' and w.relation = ${literal(`${schema}.notification`)}::regclass
-    and w.database = (select d.oid from pg_database d where d.datname = current_database())
-    and w.mode = 'RowExclusiveLock' and w.granted
-    and not exists (
-      select from pg_locks r
-      where r.locktype = 'relation' and r.relation = w.relation and r.database = w.database
-        and r.virtualtransaction = w.virtualtransaction and r.mode = 'RowShareLock'
-    )
+  select l.virtualtransaction
+  from pg_locks l
+  where l.locktype = 'relation' and l.relation = ${literal(`${schema}.notification`)}::regclass
+    and l.database = (select d.oid from pg_database d where d.datname = current_database())
+    and l.mode in ('RowExclusiveLock', 'RowShareLock') and l.granted
+  group by l.virtualtransaction
+  having not bool_or(l.mode = 'RowShareLock')
+`
+
+// The look depends on the lock, so that it cannot come before it.
+const lockAndLook = (schema: string) => /* sql */ `
+  with asleep as materialized (select pg_try_advisory_lock_shared(${schema}.asleep_key($1)) as locked)
+  select a.locked, array(select w.virtualtransaction from (${currentWriters(schema)}) w where a.locked) as writers
+  from asleep a
+`
+
+const anythingAbove = (schema: string) => /* sql */ `
+  select exists (
+    select from ${schema}.notification n where n.listener = $1 and not n.waiting and n.id > $2
+  ) as ready
+`
+
+const wakeSleepers = (schema: string, channel: string) => /* sql */ `
+  select case when pg_try_advisory_lock(${schema}.asleep_key($1))
+    then pg_advisory_unlock(${schema}.asleep_key($1))::text else pg_notify(${literal(channel)}, $1)::text end
 `
 
 /** The LISTEN connection of a worker, shared by its listeners. It comes back by itself for as long as it takes. */
@@ -66,7 +83,7 @@ export class WakeLine {
   readonly #options: WakeLineOptions
   readonly #sleepers = new Map<string, Signal>()
   readonly #ending = new Signal()
-  readonly #sql: { writers: string; lock: string; unlock: string; wakeOthers: string }
+  readonly #sql: Record<'writers' | 'lockAndLook' | 'unlock' | 'anythingAbove' | 'wakeSleepers', string>
   #client: pg.Client | null = null
   #running: Promise<void> | null = null
   #stopped = false
@@ -74,13 +91,12 @@ export class WakeLine {
   constructor(options: WakeLineOptions) {
     this.#options = options
     const schema = identifier(options.schema)
-    const channel = literal(options.schema)
     this.#sql = {
       writers: currentWriters(schema),
-      lock: `select pg_try_advisory_lock_shared(${schema}.asleep_key($1)) as locked`,
+      lockAndLook: lockAndLook(schema),
       unlock: `select pg_advisory_unlock_shared(${schema}.asleep_key($1))`,
-      wakeOthers: `select case when pg_try_advisory_lock(${schema}.asleep_key($1))
-        then pg_advisory_unlock(${schema}.asleep_key($1))::text else pg_notify(${channel}, $1)::text end`,
+      anythingAbove: anythingAbove(schema),
+      wakeSleepers: wakeSleepers(schema, options.schema),
     }
   }
 
@@ -106,13 +122,18 @@ export class WakeLine {
   async fallAsleep(listener: string): Promise<Asleep | null> {
     const client = this.#client
     if (!client) return null
-    if (!(await this.#lock(client, listener))) return null
-    const look = async () => new Set((await ask(client, this.#sql.writers)).map((row) => row.writer as string))
+    const writers = await this.#lockAndLook(client, listener)
+    if (!writers) return null
     return {
-      writers: await look(),
-      stillWriting: async (writers) => {
-        const now = await look()
-        return new Set([...writers].filter((writer) => now.has(writer)))
+      writers,
+      stillWriting: async (before) => {
+        const rows = await ask(client, this.#sql.writers)
+        const now = new Set(rows.map((row) => row.virtualtransaction))
+        return new Set([...before].filter((writer) => now.has(writer)))
+      },
+      anythingAbove: async (id) => {
+        const [answer] = await ask(client, this.#sql.anythingAbove, [listener, id])
+        return answer.ready
       },
       // the lock of a lost connection is gone with it
       wakeUp: async () => {
@@ -122,18 +143,18 @@ export class WakeLine {
   }
 
   /** A writer may hold the lock for the instant of its try; sleeping without the lock would miss the next one's row. */
-  async #lock(client: pg.Client, listener: string): Promise<boolean> {
+  async #lockAndLook(client: pg.Client, listener: string): Promise<Writers | null> {
     for (let attempt = 1; attempt <= lockAttempts; attempt++) {
-      const [answer] = await ask(client, this.#sql.lock, [listener])
-      if (answer.locked) return true
+      const [answer] = await ask(client, this.#sql.lockAndLook, [listener])
+      if (answer.locked) return new Set(answer.writers)
       await sleep(Math.floor(attempt / 4))
     }
-    return false
+    return null
   }
 
   /** There is more than this worker takes: wake those of the listener's other workers that sleep. */
   async wakeOthers(listener: string): Promise<void> {
-    if (this.#client) await ask(this.#client, this.#sql.wakeOthers, [listener])
+    if (this.#client) await ask(this.#client, this.#sql.wakeSleepers, [listener])
   }
 
   async #connect(): Promise<pg.Client> {
@@ -143,7 +164,9 @@ export class WakeLine {
       await client.connect()
       // anyone may NOTIFY anything here: only the name of a listener of ours has an effect
       client.on('notification', ({ payload }) => this.#sleepers.get(payload ?? '')?.set())
-      await client.query(`listen ${identifier(this.#options.schema)}`)
+      await client.query(
+        `set enable_seqscan = off; set enable_bitmapscan = off; listen ${identifier(this.#options.schema)}`,
+      )
     } catch (error) {
       await client.end().catch(() => {})
       throw error

@@ -13,6 +13,7 @@ export interface WorkerOptions {
   readonly createListenClient: () => pg.Client
   readonly events: Events
   readonly pollMs: number
+  readonly prepared: boolean
 }
 
 /** A running consumer of one or more listeners. */
@@ -30,16 +31,15 @@ export class Worker implements AsyncDisposable {
   #hasStopped: () => void = () => {}
 
   private constructor(options: WorkerOptions) {
-    const { listeners, createListenClient, schema, pool, events, pollMs } = options
+    const { listeners, createListenClient, ...shared } = options
+    const { schema, events } = options
     this.listeners = listeners.map(({ definition }) => definition.name)
     this.stopped = new Promise((resolve) => {
       this.#hasStopped = resolve
     })
     this.#line = new WakeLine({ schema, createClient: createListenClient, events })
     const stop = { draining: this.#draining.signal, abort: this.#abort.signal }
-    this.#consumers = listeners.map(
-      (listener) => new Consumer({ listener, schema, pool, line: this.#line, events, stop, pollMs }),
-    )
+    this.#consumers = listeners.map((listener) => new Consumer({ ...shared, listener, line: this.#line, stop }))
   }
 
   /** @throws when the server cannot be reached. */

@@ -1,0 +1,171 @@
+import type { Connection, Pool, ResultRow } from '../database.js'
+import type { Events } from '../events.js'
+import type { Listener } from '../listener.js'
+import { BatchSize } from './batch-size.js'
+import { type Claimed, Claimer, claimPlan } from './claim.js'
+import { dispatch, type Outcome, type StopSignals } from './dispatch.js'
+import { NextRetry } from './next-retry.js'
+import { Position } from './position.js'
+import { type Failure, Settler } from './settle.js'
+
+export interface BatchOptions {
+  readonly listener: Listener
+  readonly schema: string
+  readonly pool: Pool
+  readonly events: Events
+  readonly stop: StopSignals
+  /** Milliseconds after which the claims begin at the head again. */
+  readonly sweepMs: number
+  /** Whether connections keep statements. */
+  readonly prepared: boolean
+  /** Called when there is more than one claim takes. */
+  readonly onMore: () => void
+}
+
+/**
+ * What a batch came to. `full`: there may be more at once; `part`: that was all; `blocked`: there is something, but every
+ * row's next change is with another worker or waits for its retry.
+ */
+export type BatchResult = 'full' | 'part' | 'blocked' | 'empty'
+
+/** What a transaction has claimed: fresh notifications, or ones that waited for their retry; never both. */
+interface Batch {
+  readonly notifications: readonly Claimed[]
+  readonly waiting: boolean
+  /** There may be more that can be taken. */
+  readonly more: boolean
+  /** There is more that cannot be taken. */
+  readonly blocked: boolean
+}
+
+// The snapshot tells which transactions were running before the claim looked; see Position. Serializable would make
+// claims of two workers fail each other, so the isolation level does not depend on the database's default.
+// Nor may a slow handler be taken for a forgotten transaction.
+const begin = /* sql */ `begin isolation level read committed; ${claimPlan};
+  set local idle_in_transaction_session_timeout = 0;
+  select pg_snapshot_xmin(s)::text as oldest, pg_snapshot_xmax(s)::text as next from pg_current_snapshot() s`
+
+const ignore = () => {}
+
+/** The batches of one listener in one worker: each is one transaction that claims, runs the handlers, deletes, commits. */
+export class Batches {
+  readonly #options: BatchOptions
+  readonly #claimer: Claimer
+  readonly #settler: Settler
+  readonly #position = new Position()
+  readonly #size: BatchSize
+  readonly #nextRetry: NextRetry
+  #nextSweepAt = 0
+
+  constructor(options: BatchOptions) {
+    this.#options = options
+    const { listener, schema, prepared } = options
+    const { name, order } = listener.definition
+    this.#claimer = new Claimer(schema, name, order, prepared)
+    this.#settler = new Settler(schema, listener, prepared)
+    this.#size = new BatchSize(listener.consume.batchSize, listener.consume.concurrency)
+    this.#nextRetry = new NextRetry(schema, name, prepared)
+  }
+
+  /** Every notification that is ready has an id above this. */
+  get start(): bigint {
+    return this.#position.start
+  }
+
+  /** Milliseconds until the next retry is due, null where nothing waits for one. */
+  get untilRetry(): number | null {
+    return this.#nextRetry.until
+  }
+
+  /** Claims a batch, runs its handlers, deletes what succeeded, puts off what failed, commits. */
+  async next(): Promise<BatchResult> {
+    const connection = await this.#options.pool.connect()
+    connection.on('error', ignore) // lost while the handlers run: the next statement reports it
+    let broken = true
+    try {
+      await this.#begin(connection)
+      const batch = await this.#claim(connection)
+      const found = batch.notifications.length > 0
+      const result = await (found ? this.#all(connection, batch) : this.#nothing(connection, batch))
+      broken = false
+      return result
+    } finally {
+      connection.removeListener('error', ignore)
+      connection.release(broken)
+    }
+  }
+
+  async #begin(connection: Connection): Promise<void> {
+    const results = (await connection.query(begin)) as unknown as { rows: ResultRow[] }[]
+    const snapshot = results.at(-1)?.rows[0]
+    this.#position.observe(BigInt(snapshot.oldest), BigInt(snapshot.next))
+    if (Date.now() < this.#nextSweepAt) return
+    this.#nextSweepAt = Date.now() + this.#options.sweepMs
+    this.#position.sweep()
+    await this.#nextRetry.refresh(connection)
+  }
+
+  async #nothing(connection: Connection, { blocked }: Batch): Promise<BatchResult> {
+    await this.#nextRetry.refresh(connection)
+    await connection.query('commit')
+    return blocked ? 'blocked' : 'empty'
+  }
+
+  async #all(connection: Connection, { notifications, waiting, more }: Batch): Promise<BatchResult> {
+    const outcome = await this.#handle(notifications)
+    await this.#settler.done(connection, waiting, outcome.done)
+    const dead = await this.#settler.failed(connection, waiting, outcome.failures)
+    if (!more) await this.#nextRetry.refresh(connection)
+    if (outcome.failures.length > dead.length) this.#nextRetry.unknown()
+    await connection.query('commit')
+    this.#report(outcome, dead)
+    return more ? 'full' : 'part'
+  }
+
+  async #claim(connection: Connection): Promise<Batch> {
+    if (!this.#nextRetry.isDue) return this.#claimFresh(connection)
+    const due = await this.#claimer.due(connection, this.#size.current)
+    if (due.length > 0) return { notifications: due, waiting: true, more: true, blocked: false }
+    await this.#nextRetry.refresh(connection)
+    if (!this.#nextRetry.isDue) return this.#claimFresh(connection)
+    // it is with another worker: it is asked for again, but not before every claim
+    this.#nextRetry.notBefore(50)
+    return { ...(await this.#claimFresh(connection)), blocked: true }
+  }
+
+  async #claimFresh(connection: Connection): Promise<Batch> {
+    const limit = this.#size.current
+    const { start } = this.#position
+    const blockedKeys: string[] = []
+    for (let above = start; ; ) {
+      const claim = await this.#claimer.fresh(connection, above, limit, blockedKeys)
+      if (above === start && claim.lowestId !== null) this.#position.saw(claim.lowestId)
+      const notifications =
+        above === start ? claim.claimed : await this.#claimer.withoutOvertaking(connection, start, above, claim.claimed)
+      if (claim.full && notifications.length > 0) this.#options.onMore()
+      if (!claim.full || notifications.length > 0) {
+        const blocked = above > start || claim.lowestId !== null
+        return { notifications, waiting: false, more: claim.full, blocked }
+      }
+      blockedKeys.push(...claim.blockedKeys)
+      above = claim.highestId as bigint
+    }
+  }
+
+  async #handle(notifications: readonly Claimed[]): Promise<Outcome> {
+    const begun = performance.now()
+    const outcome = await dispatch(this.#options.listener, notifications, this.#options.stop)
+    if (notifications.length >= this.#size.current) this.#size.took(performance.now() - begun)
+    return outcome
+  }
+
+  #report({ done, failures }: Outcome, dead: readonly Failure[]): void {
+    const { events } = this.#options
+    const listener = this.#options.listener.definition.name
+    for (const { id, attempts } of done) events.emit('handled', { listener, id, attempt: attempts + 1 })
+    for (const failure of failures) {
+      const { id, attempts } = failure.notification
+      events.emit('failed', { listener, id, attempt: attempts + 1, error: failure.error, dead: dead.includes(failure) })
+    }
+  }
+}
