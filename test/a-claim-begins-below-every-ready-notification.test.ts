@@ -5,7 +5,7 @@ import { expect, test } from './support/test.ts'
 type Step =
   | { readonly do: 'write'; readonly by: number }
   | { readonly do: 'commit' | 'rollback'; readonly by: number }
-  | { readonly do: 'observe' | 'sweep' }
+  | { readonly do: 'observe' | 'look' | 'sweep' | 'run elsewhere' }
   | { readonly do: 'claim'; readonly settles: number }
   | { readonly do: 'settle'; readonly which: number }
 
@@ -18,6 +18,8 @@ interface Writer {
 class Table {
   readonly ready = new Set<bigint>()
   readonly #writers = new Map<number, Writer>()
+  /** The oldest transaction that writes something else, for ever. */
+  #elsewhere: bigint | undefined
   #nextXid = 100n
   #nextId = 1n
 
@@ -35,7 +37,16 @@ class Table {
   snapshot(): { oldest: bigint; next: bigint } {
     // they stand in the order in which they began
     const [oldest] = this.#writers.values()
-    return { oldest: oldest?.xid ?? this.#nextXid, next: this.#nextXid }
+    return { oldest: this.#elsewhere ?? oldest?.xid ?? this.#nextXid, next: this.#nextXid }
+  }
+
+  runElsewhere(): void {
+    this.#elsewhere ??= [...this.#writers.values()][0]?.xid ?? this.#nextXid++
+  }
+
+  /** Who has a write lock on the notifications. */
+  writers(): Set<string> {
+    return new Set([...this.#writers.values()].map(({ xid }) => String(xid)))
   }
 
   readyAbove(start: bigint): bigint[] {
@@ -53,6 +64,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant('write' as const), by }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom('commit' as const, 'rollback' as const), by }) },
   { weight: 2, arbitrary: fc.constant({ do: 'observe' as const }) },
+  { weight: 2, arbitrary: fc.constant({ do: 'look' as const }) },
+  { weight: 1, arbitrary: fc.constant({ do: 'run elsewhere' as const }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('claim' as const), settles: fc.nat({ max: 3 }) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('settle' as const), which: fc.nat({ max: 4 }) }) },
   { weight: 1, arbitrary: fc.constant({ do: 'sweep' as const }) },
@@ -64,15 +77,16 @@ function play(steps: readonly Step[]): { readonly highestStart: bigint } {
   let highestStart = 0n
   let observed = false
   const observe = () => {
-    const { oldest, next } = table.snapshot()
-    position.observe(oldest, next)
+    position.observe(table.snapshot())
     observed = true
   }
   for (const taken of steps) {
     if (taken.do === 'write') table.write(taken.by)
     if (taken.do === 'commit' || taken.do === 'rollback') table.end(taken.by, taken.do === 'commit')
     if (taken.do === 'sweep') position.sweep()
-    if (taken.do === 'observe') observe()
+    if (taken.do === 'run elsewhere') table.runElsewhere()
+    if (taken.do === 'observe' || taken.do === 'look') observe()
+    if (taken.do === 'look') position.observeWriters(table.writers())
     if (taken.do === 'claim') {
       if (!observed) observe()
       observed = false
@@ -104,10 +118,22 @@ test('the beginning moves up while the head of the queue is handled', () => {
   expect(play(rounds.flat()).highestStart).toBeGreaterThan(10n)
 })
 
+test('a transaction that runs for ever and writes something else does not hold it back, where the locks are looked at', () => {
+  const round = (look: Step[]): Step[] => [
+    { do: 'write', by: 0 },
+    { do: 'commit', by: 0 },
+    ...look,
+    { do: 'claim', settles: 1 },
+  ]
+  const rounds = (look: Step[]) => Array.from({ length: 20 }, () => round(look)).flat()
+  expect(play([{ do: 'run elsewhere' }, ...rounds([{ do: 'look' }])]).highestStart).toBeGreaterThan(10n)
+  expect(play([{ do: 'run elsewhere' }, ...rounds([])]).highestStart).toBe(0n)
+})
+
 test('a transaction that may still bring a lower id holds the beginning back, until it has ended', () => {
   const position = new Position()
   const claim = (oldest: bigint, next: bigint, lowest: bigint) => {
-    position.observe(oldest, next)
+    position.observe({ oldest, next })
     position.saw(lowest)
     return position.start
   }

@@ -7,6 +7,8 @@ import { dispatch, type Outcome, type StopSignals } from './dispatch.js'
 import { NextRetry } from './next-retry.js'
 import { Position } from './position.js'
 import { type Failure, Settler } from './settle.js'
+import { Statement } from './statement.js'
+import { currentWriters } from './writers.js'
 
 export interface BatchOptions {
   readonly listener: Listener
@@ -45,6 +47,9 @@ const begin = /* sql */ `begin isolation level read committed; ${claimPlan};
   set local idle_in_transaction_session_timeout = 0;
   select pg_snapshot_xmin(s)::text as oldest, pg_snapshot_xmax(s)::text as next from pg_current_snapshot() s`
 
+// A look at the locks costs about as much as a claim of a few rows, so it is not taken before each.
+const lookMs = 20
+
 const ignore = () => {}
 
 /** The batches of one listener in one worker: each is one transaction that claims, runs the handlers, deletes, commits. */
@@ -55,7 +60,9 @@ export class Batches {
   readonly #position = new Position()
   readonly #size: BatchSize
   readonly #nextRetry: NextRetry
+  readonly #currentWriters: Statement
   #nextSweepAt = 0
+  #nextLookAt = 0
 
   constructor(options: BatchOptions) {
     this.#options = options
@@ -65,6 +72,7 @@ export class Batches {
     this.#settler = new Settler(schema, listener, prepared)
     this.#size = new BatchSize(listener.consume.batchSize, listener.consume.concurrency)
     this.#nextRetry = new NextRetry(schema, name, prepared)
+    this.#currentWriters = new Statement(currentWriters(schema), prepared)
   }
 
   /** Every notification that is ready has an id above this. */
@@ -98,11 +106,19 @@ export class Batches {
   async #begin(connection: Connection): Promise<void> {
     const results = (await connection.query(begin)) as unknown as { rows: ResultRow[] }[]
     const snapshot = results.at(-1)?.rows[0]
-    this.#position.observe(BigInt(snapshot.oldest), BigInt(snapshot.next))
+    this.#position.observe({ oldest: BigInt(snapshot.oldest), next: BigInt(snapshot.next) })
+    if (this.#position.isHeldBack) await this.#lookAtWriters(connection)
     if (Date.now() < this.#nextSweepAt) return
     this.#nextSweepAt = Date.now() + this.#options.sweepMs
     this.#position.sweep()
     await this.#nextRetry.refresh(connection)
+  }
+
+  async #lookAtWriters(connection: Connection): Promise<void> {
+    if (Date.now() < this.#nextLookAt) return
+    this.#nextLookAt = Date.now() + lookMs
+    const { rows } = await this.#currentWriters.run(connection, [])
+    this.#position.observeWriters(new Set(rows.map((row) => row.virtualtransaction as string)))
   }
 
   async #nothing(connection: Connection, { blocked }: Batch): Promise<BatchResult> {

@@ -2,7 +2,8 @@ import { setTimeout as pass } from 'node:timers/promises'
 import { reconnectBackoff } from './backoff.js'
 import { Batches, type BatchOptions, type BatchResult } from './batch.js'
 import { Signal } from './signal.js'
-import type { Asleep, WakeLine, Writers } from './wake.js'
+import type { Asleep, WakeLine } from './wake.js'
+import type { Writers } from './writers.js'
 
 export interface ConsumerOptions extends Omit<BatchOptions, 'sweepMs' | 'onMore'> {
   readonly line: WakeLine

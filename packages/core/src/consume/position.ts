@@ -1,3 +1,13 @@
+import type { Writers } from './writers.js'
+
+/** What ran when a claim began, as its snapshot has it. */
+export interface Running {
+  /** The oldest transaction that runs. */
+  readonly oldest: bigint
+  /** The transaction id that is given out next. */
+  readonly next: bigint
+}
+
 /**
  * Where the ready notifications of a listener begin, as far as this worker knows: a claim that starts at the head of the
  * index pays for every dead row there that vacuum could not yet remove.
@@ -7,11 +17,14 @@
  * An id is taken before its transaction commits, so an id below L may still appear after claim 1. But L was taken later
  * than it, so whoever took it was running when claim 1 looked, and claim 2, after all those have ended, sees it or
  * something below it, where it is still there.
+ *
+ * Transactions that run for long but write no notification would hold the start back for nothing. So where their ids do
+ * not tell, the locks do: who takes an id has a write lock on the table until it ends.
  */
 export class Position {
   #start = 0n
   #lowest: bigint | null = null
-  #candidate: { readonly start: bigint; readonly youngest: bigint } | null = null
+  #candidate: { readonly start: bigint; readonly youngest: bigint; writers: Writers | null } | null = null
   #certain = false
 
   /** Every ready notification has an id above this, and so will all that come. */
@@ -19,13 +32,25 @@ export class Position {
     return this.#start
   }
 
-  /** Call before each claim, with the oldest running transaction and the next transaction id to come. */
-  observe(oldest: bigint, next: bigint): void {
+  /** Whether a look at the writers might let the start move. */
+  get isHeldBack(): boolean {
+    return this.#candidate !== null && !this.#certain
+  }
+
+  /** Call before each claim. */
+  observe({ oldest, next }: Running): void {
     if (this.#candidate === null && this.#lowest !== null && this.#lowest > this.#start) {
-      this.#candidate = { start: this.#lowest, youngest: next }
+      this.#candidate = { start: this.#lowest, youngest: next, writers: null }
     }
     this.#lowest = null
     this.#certain = this.#candidate !== null && oldest >= this.#candidate.youngest
+  }
+
+  /** Call between {@link observe} and the claim, with who has a write lock on the notifications now. */
+  observeWriters(now: Writers): void {
+    if (this.#candidate === null) return
+    this.#candidate.writers ??= now
+    this.#certain ||= ![...this.#candidate.writers].some((writer) => now.has(writer))
   }
 
   /** Call after a claim that began at {@link start}, with the lowest ready id then, whether it could be taken or not. */

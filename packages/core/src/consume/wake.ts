@@ -5,6 +5,7 @@ import type { Events } from '../events.js'
 import { identifier, literal } from '../quote.js'
 import { reconnectBackoff } from './backoff.js'
 import { Signal } from './signal.js'
+import { currentWriters, type Writers } from './writers.js'
 
 /*
  * How sleeping workers are woken without a NOTIFY for every change.
@@ -21,9 +22,6 @@ import { Signal } from './signal.js'
  * table until it ends, and becomes visible before it lets go of it. So either the worker sees it writing, or its claim
  * sees the row. Writers that come later find the lock taken, and notify.
  */
-
-/** Writers of one listener's table, by virtual transaction. */
-export type Writers = ReadonlySet<string>
 
 /** A listener that has declared itself asleep. */
 export interface Asleep {
@@ -48,22 +46,10 @@ export interface WakeLineOptions {
 // writers notify.
 const lockAttempts = 50
 
-// Workers lock notifications (RowShareLock) before they delete them (RowExclusiveLock); writers only insert. So a
-// transaction that holds both is a worker's, and nothing new comes of it.
-const currentWriters = (schema: string) => /* sql */ `
-  select l.virtualtransaction
-  from pg_locks l
-  where l.locktype = 'relation' and l.relation = ${literal(`${schema}.notification`)}::regclass
-    and l.database = (select d.oid from pg_database d where d.datname = current_database())
-    and l.mode in ('RowExclusiveLock', 'RowShareLock') and l.granted
-  group by l.virtualtransaction
-  having not bool_or(l.mode = 'RowShareLock')
-`
-
 // The look depends on the lock, so that it cannot come before it.
-const lockAndLook = (schema: string) => /* sql */ `
+const lockAndLook = (schema: string, writers: string) => /* sql */ `
   with asleep as materialized (select pg_try_advisory_lock_shared(${schema}.asleep_key($1)) as locked)
-  select a.locked, array(select w.virtualtransaction from (${currentWriters(schema)}) w where a.locked) as writers
+  select a.locked, array(select w.virtualtransaction from (${writers}) w where a.locked) as writers
   from asleep a
 `
 
@@ -91,9 +77,10 @@ export class WakeLine {
   constructor(options: WakeLineOptions) {
     this.#options = options
     const schema = identifier(options.schema)
+    const writers = currentWriters(options.schema)
     this.#sql = {
-      writers: currentWriters(schema),
-      lockAndLook: lockAndLook(schema),
+      writers,
+      lockAndLook: lockAndLook(schema, writers),
       unlock: `select pg_advisory_unlock_shared(${schema}.asleep_key($1))`,
       anythingAbove: anythingAbove(schema),
       wakeSleepers: wakeSleepers(schema, options.schema),
