@@ -16,7 +16,13 @@ type Stored = unknown
 
 /** @returns a function that decodes the stored JSON of the model's rows. */
 export function rowDecoder(model: Model): (json: string) => Row {
-  const decoders = model.fields.map((field) => ({ ...field, decode: fieldDecoder(field) }))
+  const decoders = model.fields.map((field) => ({
+    name: field.name,
+    column: field.column,
+    decode: fieldDecoder(field),
+    // a column that is not stored may be named like something that every object inherits: "constructor"
+    mayBeInherited: field.column in Object.prototype,
+  }))
   const exact = new Set(model.fields.filter(({ type }) => exactNumbers.has(type)).map(({ column }) => column))
   const jsonColumns = new Set(model.fields.filter(({ type }) => type === 'Json').map(({ column }) => column))
   return (json) => {
@@ -24,9 +30,8 @@ export function rowDecoder(model: Model): (json: string) => Row {
       exact.size > 0 && longNumber.test(json) ? parseExactly(json, exact) : JSON.parse(json)
     if (Object.hasOwn(stored, keptAsText)) parseKeptTexts(stored, jsonColumns)
     const row: Row = {}
-    for (const { name, column, decode } of decoders) {
-      // a column that is not stored may be named like something that every object inherits: "constructor"
-      row[name] = decode(Object.hasOwn(stored, column) ? stored[column] : null)
+    for (const { name, column, decode, mayBeInherited } of decoders) {
+      row[name] = decode(mayBeInherited && !Object.hasOwn(stored, column) ? null : stored[column])
     }
     return row
   }
@@ -95,6 +100,8 @@ function decimalText(stored: Stored): string | number {
   return `${/[-(]/.test(text) ? '-' : ''}${whole.replace(/\D/g, '')}.${cents ?? '0'}`
 }
 
+// in most rows, all: `2026-01-31T12:00:00.123`
+const plainTimestamp = /^\d{4}-\d\d-\d\dT\d\d:\d\d:[\d.]+$/
 const timestamp = /^(\d{4,})(-\d\d-\d\d)(?:T([\d:.]+))?(?:\+00:00)?( BC)?$/
 
 /**
@@ -102,6 +109,7 @@ const timestamp = /^(\d{4,})(-\d\d-\d\d)(?:T([\d:.]+))?(?:\+00:00)?( BC)?$/
  * years go beyond four digits and before Christ. `infinity` is no date to JavaScript.
  */
 function toDate(text: string): Date {
+  if (plainTimestamp.test(text)) return new Date(`${text}Z`)
   if (/^\d{2}:/.test(text)) return new Date(`1970-01-01T${text.replace(/[+-]\d{2}(?::\d{2}){0,2}$/, '')}Z`)
   const [, year, day, time = '00:00:00', bc] = timestamp.exec(text) ?? []
   return new Date(`${isoYear(bc ? 1 - Number(year) : Number(year))}${day}T${time}Z`)
