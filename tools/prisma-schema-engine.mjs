@@ -11,7 +11,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { PrismaPg } from '@prisma/adapter-pg'
-import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils'
+import { bindMigrationAwareSqlAdapterFactory, ColumnTypeEnum } from '@prisma/driver-adapter-utils'
 import * as wasm from '@prisma/schema-engine-wasm/schema_engine_bg'
 import pg from 'pg'
 
@@ -75,11 +75,20 @@ async function startEngine() {
   return wasm.SchemaEngine.new({ datamodels: datamodels.length > 0 ? datamodels : undefined }, () => {}, factory)
 }
 
-// adapter-pg has no name for the catalogue's internal "char" type (oid 18): read it as bpchar (oid 1042)
+// adapter-pg has no name for the catalogue's internal "char" type (oid 18): it is sent through as bpchar (oid 1042), and
+// the engine, which wants a character, is told that its columns are such
+const internalChar = 18
+const bpchar = 1042
+const charColumns = new Set()
+
 class CatalogueClient extends pg.Client {
   query(...params) {
     const rename = (result) => {
-      for (const field of result?.fields ?? []) if (field.dataTypeID === 18) field.dataTypeID = 1042
+      for (const field of result?.fields ?? []) {
+        if (field.dataTypeID !== internalChar) continue
+        field.dataTypeID = bpchar
+        charColumns.add(field.name)
+      }
       return result
     }
     const callback = params.at(-1)
@@ -91,13 +100,24 @@ class CatalogueClient extends pg.Client {
   }
 }
 
+const withCharacters = (result) => {
+  const columnTypes = result.columnTypes.map((type, index) =>
+    charColumns.has(result.columnNames[index]) ? ColumnTypeEnum.Character : type,
+  )
+  return { ...result, columnTypes }
+}
+
 function schemaAdapterFactory() {
   const { provider, adapterName } = new PrismaPg(url)
   const connect = async (connectionString) => {
     const pool = new pg.Pool({ connectionString, Client: CatalogueClient })
     const adapter = await new PrismaPg(pool, { disposeExternalPool: true }).connect()
     // adapter-pg splits a script at every ';', which cuts dollar-quoted function bodies; the native engine sends it whole
-    return Object.assign(adapter, { executeScript: async (sql) => void (await pool.query(sql)) })
+    const queryRaw = adapter.queryRaw.bind(adapter)
+    return Object.assign(adapter, {
+      executeScript: async (sql) => void (await pool.query(sql)),
+      queryRaw: async (query) => withCharacters(await queryRaw(query)),
+    })
   }
   // adapter-pg's own shadow database is the main one when a connection string is given (pg lets the string win), and
   // is dropped while still connected
