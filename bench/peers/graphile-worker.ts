@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import { Logger, type Runner, run, runMigrations, type TaskList } from 'graphile-worker'
+import pg from 'pg'
 import type { Database } from '../database.ts'
 import type { Tally } from '../tally.ts'
 
@@ -51,13 +52,25 @@ async function jobsGone(database: Database): Promise<void> {
 }
 
 /** A worker that waits for jobs one by one. */
-export async function waitForJobs(url: string, taskList: TaskList): Promise<Runner> {
+export async function waitForJobs(url: string, taskList: TaskList): Promise<Pick<Runner, 'stop'>> {
   await runMigrations({ ...common, connectionString: url })
   return startRunner(url, taskList, forLatency)
 }
 
-function startRunner(url: string, taskList: TaskList, worker: GraphileConfig.WorkerOptions): Promise<Runner> {
-  const maxPoolSize = (worker.concurrentJobs ?? 1) + 2
-  const preset = { worker: { ...worker, maxPoolSize } }
-  return run({ ...common, connectionString: url, taskList, preset, concurrency: worker.concurrentJobs ?? 1 })
+/** With a pool of its own whose connections may be cut: the database is dropped while they are still closing. */
+async function startRunner(
+  url: string,
+  taskList: TaskList,
+  worker: GraphileConfig.WorkerOptions,
+): Promise<Pick<Runner, 'stop'>> {
+  const concurrency = worker.concurrentJobs ?? 1
+  const pgPool = new pg.Pool({ connectionString: url, max: concurrency + 2 })
+  pgPool.on('error', () => {})
+  pgPool.on('connect', (client) => client.on('error', () => {}))
+  const runner = await run({ ...common, pgPool, taskList, preset: { worker }, concurrency })
+  const stop = async () => {
+    await runner.stop()
+    await pgPool.end()
+  }
+  return { stop }
 }

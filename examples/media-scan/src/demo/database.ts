@@ -23,7 +23,7 @@ export class DemoDatabase implements AsyncDisposable {
   }
 
   static async start(): Promise<DemoDatabase> {
-    const server = await startPostgres({ stopOnSignal: false })
+    const server = await startPostgres()
     const name = `media_scan_${randomBytes(6).toString('hex')}`
     const drop = async () => {
       if (server.kind === 'DATABASE_URL') await onServer(server.url, `drop database if exists ${name} with (force)`)
