@@ -1,6 +1,9 @@
 /* Types, checked by tsc: nothing in here runs. What must not compile stands under @ts-expect-error. */
 
 import {
+  type DeadLetter,
+  Discard,
+  DoNotRetry,
   type PostChange,
   type PostDelete,
   type PostInsert,
@@ -8,6 +11,7 @@ import {
   type PostUpdate,
   pubsub,
   pubsubAdapter,
+  RetryAt,
   type Row,
   type Truncate,
 } from '@pgpubsub/prisma-extension'
@@ -116,6 +120,12 @@ test('options know the fields of the model', () => {
   prisma.media.onPostSave({ name: 'a', omit: { title: 'yes' } }, () => {})
   // @ts-expect-error a field of another model
   prisma.media.onPostSave({ name: 'a', columns: ['email'] }, () => {})
+  // @ts-expect-error two that say what is stored
+  prisma.media.onPostSave({ name: 'a', omit: { title: true }, select: { id: true } }, () => {})
+  // @ts-expect-error two that say what is stored
+  prisma.media.onPostSave({ name: 'a', select: { id: true }, keysOnly: true }, () => {})
+  // @ts-expect-error no model
+  prisma.nope
 })
 
 test('an option that there is not does not compile', () => {
@@ -273,4 +283,45 @@ test('withContext returns what its function does', async () => {
   })
   // @ts-expect-error no such event
   prisma.$pubsub.on('fail', () => {})
+})
+
+test('backoff is a function or settings', () => {
+  prisma.media.onPostSave({ name: 'a', backoff: (attempt) => attempt * 1_000, timeoutMs: 5_000 }, () => {})
+  prisma.media.onPostSave({ name: 'a', backoff: { firstMs: 500, mostMs: 60_000, jitter: 0.5 } }, () => {})
+  prisma.media.onPostSave({ name: 'a', backoff: { type: 'fixed', firstMs: 500 } }, () => {})
+  pubsub({ connectionString, defaults: { backoff: { type: 'exponential' }, timeoutMs: 1 } })
+  // @ts-expect-error no such type
+  prisma.media.onPostSave({ name: 'a', backoff: { type: 'linear' } }, () => {})
+  // @ts-expect-error a delay that does not grow has no limit
+  prisma.media.onPostSave({ name: 'a', backoff: { type: 'fixed', mostMs: 500 } }, () => {})
+  // @ts-expect-error it returns no number
+  prisma.media.onPostSave({ name: 'a', backoff: () => 'soon' }, () => {})
+})
+
+test('the errors of handlers have literal codes', () => {
+  expectTypeOf(new RetryAt({ afterMs: 5 }, 'busy', { cause: 1 }).code).toEqualTypeOf<'PGPUBSUB_RETRY_AT'>()
+  expectTypeOf(new RetryAt(new Date()).when).toEqualTypeOf<Date | { readonly afterMs: number }>()
+  expectTypeOf(new DoNotRetry('no').code).toEqualTypeOf<'PGPUBSUB_DO_NOT_RETRY'>()
+  expectTypeOf(new Discard('no').code).toEqualTypeOf<'PGPUBSUB_DISCARD'>()
+  // @ts-expect-error when?
+  new RetryAt('busy')
+})
+
+test('dead letters take a transaction of this client', async () => {
+  const { deadLetters } = prisma.$pubsub
+  await prisma.$transaction(async (tx) => {
+    expectTypeOf(await deadLetters.retry(1n, { tx })).toEqualTypeOf<number>()
+    await deadLetters.discard([1n, 2n], { tx })
+    await deadLetters.discard({ listener: 'a', operation: 'insert', diedBefore: new Date() }, { tx })
+    expectTypeOf(await deadLetters.list({ listener: 'a', before: 5n, tx })).toEqualTypeOf<DeadLetter[]>()
+  })
+  await client.$transaction((tx) => deadLetters.retry('all', { tx }))
+  // @ts-expect-error ids are bigints
+  await deadLetters.retry(1)
+  // @ts-expect-error no such criterion
+  await deadLetters.discard({ lisener: 'a' })
+  // @ts-expect-error no transaction
+  await deadLetters.discard('all', { tx: 'tx' })
+  // @ts-expect-error one listener
+  await prisma.$pubsub.pause()
 })

@@ -80,14 +80,25 @@ export type OptionsOf<K extends ChangeKind, T> = K extends 'save' | 'update' | '
   ? ModelListenerOptions<T>
   : Omit<ModelListenerOptions<T>, K extends 'truncate' ? 'columns' | 'omit' | 'select' | 'keysOnly' : 'columns'>
 
-/** Fails to compile where an option is not one of `Options`, or a member of `omit` or `select` not a field. */
+/**
+ * Fails to compile where an option is not one of `Options`, where a member of `omit` or `select` is not a field, and where
+ * more than one option says what is stored.
+ */
 export type Exactly<Options, O> = O & {
-  [K in keyof O]: K extends 'omit' | 'select'
-    ? { [F in keyof O[K]]: F extends keyof NonNullable<Options[K & keyof Options]> ? O[K][F] : never }
-    : K extends keyof Options
-      ? O[K]
-      : never
+  [K in keyof O]: K extends Contradicting<O>
+    ? never
+    : K extends 'omit' | 'select'
+      ? { [F in keyof O[K]]: F extends keyof NonNullable<Options[K & keyof Options]> ? O[K][F] : never }
+      : K extends keyof Options
+        ? O[K]
+        : never
 }
+
+type Contradicting<O> = O extends { select: object; omit: object }
+  ? 'omit'
+  : O extends { select: object; keysOnly: true } | { omit: object; keysOnly: true }
+    ? 'keysOnly'
+    : never
 
 /** The method decorator that a listener without a handler is. */
 export type ListenerDecorator<C> = <This>(
