@@ -100,7 +100,9 @@ describe('options', () => {
     [{ batchSize: -1 }, 'PGPUBSUB_INVALID_OPTION', /batchSize/],
     [{ concurrency: Number.NaN }, 'PGPUBSUB_INVALID_OPTION', /concurrency/],
     [{ concurrency: Number.POSITIVE_INFINITY }, 'PGPUBSUB_INVALID_OPTION', /concurrency/],
-    [{ backoff: 1000 }, 'PGPUBSUB_INVALID_OPTION', /backoff of listener "a" must be a function .* it is 1000/],
+    [{ backoff: 1000 }, 'PGPUBSUB_INVALID_OPTION', /backoff of listener "a" must be settings .* it is 1000/],
+    [{ backoff: { first: 1 } }, 'PGPUBSUB_INVALID_OPTION', /backoff of listener "a" .* unknown option "first"/],
+    [{ timeoutMs: 0 }, 'PGPUBSUB_INVALID_OPTION', /timeoutMs of listener "a" must be a whole number above 0; it is 0/],
     [{ order: 'rows' }, 'PGPUBSUB_INVALID_OPTION', /order .* must be one of 'row', 'none'; it is "rows"/],
     [{ wake: true }, 'PGPUBSUB_INVALID_OPTION', /wake .* must be one of 'idle', 'always', 'never'; it is true/],
   ]

@@ -5,7 +5,10 @@ import * as extension from '@pgpubsub/prisma-extension'
 import { expect, test } from 'vitest'
 
 test('the core exports these names, and no others', () => {
-  const forEveryone = ['PubSub', 'PubSubError', 'errorCodes', 'operations', 'silentLogger']
+  const forEveryone = [
+    ...['PubSub', 'PubSubError', 'errorCodes', 'operations', 'silentLogger'],
+    ...['Discard', 'DoNotRetry', 'RetryAt'],
+  ]
   const forAdaptersOfOrms = [
     ...['checkOptionNames', 'resolveListenerOptions', 'storedColumns'],
     ...['carryContext', 'contextEverUsed', 'contextSetting', 'currentContext', 'currentScope', 'enterScope'],
@@ -25,7 +28,10 @@ test('the core exports these names, and no others', () => {
 
 test('the extension exports these names, and no others', () => {
   expect(Object.keys(extension).sort()).toEqual([
+    'Discard',
+    'DoNotRetry',
     'PubSubError',
+    'RetryAt',
     'errorCodes',
     'pubsub',
     'pubsubAdapter',

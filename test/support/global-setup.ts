@@ -22,8 +22,13 @@ declare module 'vitest' {
 export default async function setUp(project: TestProject) {
   const server = await startPostgres()
   const templateDatabase = `pgpubsub_template_${process.pid}`
-  await onServer(server.url, `create database ${templateDatabase}`)
-  await migrate(databaseUrl(server.url, templateDatabase))
+  try {
+    await onServer(server.url, `create database ${templateDatabase}`)
+    await migrate(databaseUrl(server.url, templateDatabase))
+  } catch (error) {
+    await server.stop()
+    throw error
+  }
   const [{ version }] = await onServer(
     server.url,
     `select current_setting('server_version_num')::int / 10000 as version`,
@@ -49,7 +54,9 @@ async function migrate(url: string): Promise<void> {
 async function onServer(url: string, statement: string): Promise<any[]> {
   const client = new pg.Client(url)
   await client.connect()
-  const { rows } = await client.query(statement)
-  await client.end()
-  return rows
+  try {
+    return (await client.query(statement)).rows
+  } finally {
+    await client.end()
+  }
 }

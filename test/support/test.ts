@@ -101,8 +101,11 @@ export class TestDatabase {
 async function onServer(statement: string): Promise<void> {
   const client = new pg.Client(inject('postgresUrl'))
   await client.connect()
-  await client.query(statement)
-  await client.end()
+  try {
+    await client.query(statement)
+  } finally {
+    await client.end()
+  }
 }
 
 /** `test` with a `database` of its own, that checks for leaks when the test is over. */

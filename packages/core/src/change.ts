@@ -17,7 +17,7 @@ interface ChangeBase {
   readonly createdAt: Date
   /** The context of the request that made the change; `{}` where none was set. */
   readonly context: Context
-  /** Aborts when the worker is stopped and its grace period is over. */
+  /** Aborts when the attempt takes longer than `timeoutMs`, or when the worker is stopped and its grace period is over. */
   readonly signal: AbortSignal
 }
 

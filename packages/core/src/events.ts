@@ -6,6 +6,8 @@ export interface PubSubEvents {
   handled: { listener: string; id: bigint; attempt: number }
   /** A handler has failed; the notification waits for its next attempt, or is a dead letter. */
   failed: { listener: string; id: bigint; attempt: number; error: unknown; dead: boolean }
+  /** A handler threw `Discard`, the `error`; the notification is gone as if it had been handled. */
+  discarded: { listener: string; id: bigint; attempt: number; error: unknown }
   /** A listener has nothing more to do. */
   drained: { listener: string }
   /** Something in the background failed and will be tried again: a claim, a connection. */
@@ -18,7 +20,7 @@ export interface PubSubEvents {
 
 export type PubSubEvent = keyof PubSubEvents
 
-/** Typed events. An event handler that throws is logged and harms nobody. */
+/** Typed events. An event handler that throws or rejects is logged and harms nobody, nor does a logger that throws. */
 export class Events {
   readonly #handlers = new Map<PubSubEvent, Set<(payload: never) => void>>()
   readonly #logger: () => Logger
@@ -36,12 +38,21 @@ export class Events {
   }
 
   emit<E extends PubSubEvent>(event: E, payload: PubSubEvents[E]): void {
-    for (const handler of this.#handlers.get(event) ?? []) {
+    for (const handler of [...(this.#handlers.get(event) ?? [])]) {
       try {
-        handler(payload as never)
+        const returned: unknown = handler(payload as never)
+        if (returned instanceof Promise) returned.catch((error: unknown) => this.#threw(event, error))
       } catch (error) {
-        this.#logger().error({ err: error, event }, 'an event handler threw')
+        this.#threw(event, error)
       }
+    }
+  }
+
+  #threw(event: PubSubEvent, error: unknown): void {
+    try {
+      this.#logger().error({ err: error, event }, 'an event handler threw')
+    } catch {
+      // the logger itself threw: there is nowhere left to say it
     }
   }
 }

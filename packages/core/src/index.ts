@@ -8,13 +8,18 @@ export {
   type TruncateChange,
   type UpdateChange,
 } from './change.js'
+export type { DeadLetterFilter, DeadLetterSelection } from './consume/dead-letter-selection.js'
+export type { DeadLetter, DeadLetterListOptions, DeadLetters, InTransaction } from './consume/dead-letters.js'
 export type { Worker } from './consume/worker.js'
+export type { Queryable, QueryResult } from './database.js'
 export { type ErrorCode, errorCodes, PubSubError } from './errors.js'
 export type { PubSubEvent, PubSubEvents } from './events.js'
+export { Discard, DoNotRetry, RetryAt, type RetryTime } from './handler-errors.js'
 export type { InstallReport } from './install/install.js'
 export { keptAsText, members } from './json-members.js'
 export type {
   Backoff,
+  BackoffSettings,
   ConsumeOptions,
   DecodeRow,
   Handler,

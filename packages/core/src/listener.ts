@@ -12,6 +12,29 @@ export type OrderMode = (typeof orderModes)[number]
 /** Milliseconds until the next attempt, after `attempt` failed ones (1 at the first failure). */
 export type Backoff = (attempt: number) => number
 
+/** How long to wait between attempts, without a function of one's own. */
+export type BackoffSettings =
+  | {
+      /** Doubled with each attempt. @default 'exponential' */
+      type?: 'exponential'
+      /** Milliseconds after the first failure. @default 1000 */
+      firstMs?: number
+      /** The most milliseconds, before `jitter`. @default 3600000, or `firstMs` where that is more */
+      mostMs?: number
+      /** Each delay is spread over ± this part of it, 0 to 1. @default 0.25 */
+      jitter?: number
+    }
+  | {
+      /** The same after every attempt. */
+      type: 'fixed'
+      /** Milliseconds. @default 1000 */
+      firstMs?: number
+      /** A delay that does not grow needs no limit. */
+      mostMs?: never
+      /** As above. @default 0.25 */
+      jitter?: number
+    }
+
 /** What of a row is stored: `columns` kept (`only`), or kept out (`except`). `key` keeps the row's key alone. */
 export type StoredColumns =
   | { readonly kind: 'all' }
@@ -47,6 +70,8 @@ export interface ConsumeOptions {
   /** Failed attempts after which a notification becomes a dead letter. */
   readonly attempts: number
   readonly backoff: Backoff
+  /** Milliseconds after which an attempt has failed; null: never. */
+  readonly timeoutMs: number | null
 }
 
 /** Turns a stored row, as JSON text, into what the handler is given. */
@@ -94,6 +119,10 @@ export class ListenerRegistry {
 
   all(): Listener[] {
     return [...this.#listeners.values()]
+  }
+
+  find(name: string): Listener | undefined {
+    return this.#listeners.get(name)
   }
 
   /** @throws PGPUBSUB_UNKNOWN_LISTENER when one of the names is not declared. */

@@ -1,6 +1,16 @@
-import { exponentialBackoff } from './consume/backoff.js'
+import { backoffFrom } from './consume/backoff.js'
+import { longestTimeout } from './consume/signal.js'
 import { PubSubError } from './errors.js'
-import { type Backoff, type ConsumeOptions, type OrderMode, orderModes, type WakeMode, wakeModes } from './listener.js'
+import { mostDelayMs } from './handler-errors.js'
+import {
+  type Backoff,
+  type BackoffSettings,
+  type ConsumeOptions,
+  type OrderMode,
+  orderModes,
+  type WakeMode,
+  wakeModes,
+} from './listener.js'
 
 /** Options that every listener takes, whatever it listens to. */
 export interface ListenerOptions {
@@ -38,10 +48,16 @@ export interface ListenerOptions {
    */
   attempts?: number
   /**
-   * Milliseconds until the next attempt, given how many have failed.
-   * @default exponential with jitter: about 1 s, 2 s, 4 s … at most 1 h
+   * How long the next attempt waits: settings, or a function of how many have failed that returns milliseconds.
+   * @default { type: 'exponential', firstMs: 1000, mostMs: 3600000, jitter: 0.25 }: about 1 s, 2 s, 4 s … at most 1 h
    */
-  backoff?: Backoff
+  backoff?: Backoff | BackoffSettings
+  /**
+   * Milliseconds that one attempt may take: then its `signal` aborts and it has failed. A handler that does not heed its
+   * signal is given up on: it runs on, maybe beside the next attempt, and what comes of it has no effect.
+   * @default no limit
+   */
+  timeoutMs?: number
 }
 
 /** Defaults for every listener of one `PubSub`. */
@@ -73,6 +89,7 @@ const optionNames = [
   'concurrency',
   'attempts',
   'backoff',
+  'timeoutMs',
 ] as const satisfies readonly (keyof ListenerDefaults)[]
 
 /**
@@ -102,7 +119,8 @@ function resolve(where: string, given: ListenerDefaults): Omit<ResolvedListenerO
     batchSize: positiveInteger(where, 'batchSize', given.batchSize ?? 1000),
     concurrency: positiveInteger(where, 'concurrency', given.concurrency ?? 10),
     attempts: positiveInteger(where, 'attempts', given.attempts ?? 20),
-    backoff: backoffFunction(where, given.backoff ?? exponentialBackoff),
+    backoff: backoffFunction(where, given.backoff ?? {}),
+    timeoutMs: given.timeoutMs === undefined ? null : timerMilliseconds(where, 'timeoutMs', given.timeoutMs),
   }
 }
 
@@ -125,11 +143,39 @@ export function positiveInteger(where: string, option: string, value: unknown): 
   throw invalid(`${option} of ${where} must be a whole number above 0; it is ${show(value)}.`)
 }
 
+/** What a timer of Node can hold. */
+function timerMilliseconds(where: string, option: string, value: unknown): number {
+  const milliseconds = positiveInteger(where, option, value)
+  if (milliseconds <= longestTimeout) return milliseconds
+  throw invalid(`${option} of ${where} can be at most ${longestTimeout} ms (24 days); it is ${milliseconds}.`)
+}
+
 function backoffFunction(where: string, value: unknown): Backoff {
   if (typeof value === 'function') return value as Backoff
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return backoffFrom(checked(where, value))
   throw invalid(
-    `backoff of ${where} must be a function of the number of failed attempts that returns milliseconds; it is ${show(value)}.`,
+    `backoff of ${where} must be settings like { type: 'exponential', firstMs: 1000 }, or a function of the number of failed attempts that returns milliseconds; it is ${show(value)}.`,
   )
+}
+
+const backoffTypes = ['exponential', 'fixed'] as const
+
+function checked(where: string, value: object): BackoffSettings {
+  const settings: Record<string, unknown> = withoutUndefined({ ...value })
+  const within = `backoff of ${where}`
+  const type = oneOf(within, 'type', backoffTypes, settings.type ?? 'exponential')
+  // a delay that does not grow needs no limit
+  checkOptionNames(within, settings, ['type', 'firstMs', ...(type === 'fixed' ? [] : ['mostMs']), 'jitter'])
+  const { firstMs = 1, mostMs = firstMs, jitter = 0 } = settings
+  const first = positiveInteger(within, 'firstMs', firstMs)
+  const most = positiveInteger(within, 'mostMs', mostMs)
+  if (most < first) throw invalid(`mostMs of ${within} must be at least firstMs, ${first}; it is ${most}.`)
+  if (most > mostDelayMs)
+    throw invalid(`A delay of ${within} can be at most ${mostDelayMs} ms (a year); it is ${most}.`)
+  if (typeof jitter !== 'number' || !(jitter >= 0 && jitter <= 1)) {
+    throw invalid(`jitter of ${within} must be a number from 0 to 1; it is ${show(jitter)}.`)
+  }
+  return settings as BackoffSettings
 }
 
 function oneOf<T extends string>(where: string, option: string, allowed: readonly T[], value: unknown): T {

@@ -1,10 +1,13 @@
 import pg from 'pg'
 import type { Change, Context } from './change.js'
+import { DeadLetters, transactionOr } from './consume/dead-letters.js'
+import { pauseListener } from './consume/pause.js'
 import { Worker } from './consume/worker.js'
+import type { Queryable } from './database.js'
 import { PubSubError } from './errors.js'
 import { Events, type PubSubEvent, type PubSubEvents } from './events.js'
 import { type InstallReport, install, installSql } from './install/install.js'
-import { installedVersion } from './install/installed.js'
+import { installedVersion, notInstalled } from './install/installed.js'
 import { engineVersion } from './install/migrations/index.js'
 import { type Listener, ListenerRegistry } from './listener.js'
 import { type Logger, quietLogger } from './logger.js'
@@ -54,10 +57,17 @@ export interface ListenOptions {
   concurrency?: number
 }
 
+const listenOptionNames = ['listeners', 'concurrency'] as const satisfies readonly (keyof ListenOptions)[]
+
+/** Of the pool that is opened here, apart from those that running batches hold. */
+const spareConnections = 10
+
 /** The engine: declared listeners, their installation, workers and context. Framework-free. */
 export class PubSub {
   readonly schema: string
   readonly defaults: ListenerDefaults
+  /** What has used up its attempts: to be looked at, retried or discarded. */
+  readonly deadLetters: DeadLetters
   readonly #options: PubSubOptions
   readonly #listeners = new ListenerRegistry()
   readonly #events: Events
@@ -65,6 +75,8 @@ export class PubSub {
   #logger: Logger
   /** Those that run, and those that are being started. */
   readonly #workers = new Set<Promise<Worker>>()
+  /** How many listeners they consume together. */
+  #consumers = 0
   #ownPool: pg.Pool | undefined
 
   /** @throws PGPUBSUB_INVALID_OPTION */
@@ -83,6 +95,12 @@ export class PubSub {
     this.#pollMs = positiveInteger('pubsub', 'pollIntervalMs', options.pollIntervalMs ?? 5_000)
     this.#events = new Events(() => this.#logger)
     logEvents(this.#events, () => this.#logger)
+    this.deadLetters = this.deadLettersIn(transactionOr(() => this.pool))
+  }
+
+  /** {@link deadLetters} for transactions of another kind: the way in for adapters of ORMs. */
+  deadLettersIn<Transaction>(database: (tx: Transaction | undefined) => Queryable): DeadLetters<Transaction> {
+    return new DeadLetters(this.schema, database, (name) => this.#listeners.find(name))
   }
 
   /** Declares a listener on a table. @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_DUPLICATE_LISTENER */
@@ -117,16 +135,22 @@ export class PubSub {
    * server cannot be reached
    */
   async listen(options: ListenOptions = {}): Promise<Worker> {
-    const worker = this.#start(options)
+    const listeners = this.#chosen(options)
+    const worker = this.#start(listeners)
     this.#workers.add(worker)
-    const forget = () => this.#workers.delete(worker)
+    this.#consumers += listeners.length
+    const forget = () => {
+      this.#workers.delete(worker)
+      this.#consumers -= listeners.length
+    }
     worker.then(({ stopped }) => stopped.then(forget), forget)
     return worker
   }
 
-  async #start(options: ListenOptions): Promise<Worker> {
-    const listeners = this.#chosen(options)
+  async #start(listeners: readonly Listener[]): Promise<Worker> {
     await this.#requireEngine()
+    // a batch holds one while its handlers run, and no listener may wait for another's
+    if (this.#ownPool) this.#ownPool.options.max = spareConnections + this.#consumers
     return Worker.start({
       listeners,
       schema: this.schema,
@@ -136,6 +160,25 @@ export class PubSub {
       pollMs: this.#pollMs,
       prepared: this.#options.listenConnectionString === undefined,
     })
+  }
+
+  /**
+   * Pauses a listener: no worker of any process takes its notifications, until {@link resume}; what a worker has taken
+   * already it still handles. Triggers go on storing.
+   * @throws PGPUBSUB_UNKNOWN_LISTENER, PGPUBSUB_NOT_INSTALLED
+   */
+  pause(listener: string): Promise<void> {
+    return this.#setPaused(listener, true)
+  }
+
+  /** Ends {@link pause}. @throws PGPUBSUB_UNKNOWN_LISTENER, PGPUBSUB_NOT_INSTALLED */
+  resume(listener: string): Promise<void> {
+    return this.#setPaused(listener, false)
+  }
+
+  #setPaused(listener: string, paused: boolean): Promise<void> {
+    const declared = this.#listeners.find(listener) !== undefined
+    return pauseListener(this.pool, this.schema, listener, { paused, declared })
   }
 
   /** Runs `fn` with the context merged over the running one, stored with every change that it causes. */
@@ -167,8 +210,9 @@ export class PubSub {
   async close(): Promise<void> {
     const workers = await Promise.allSettled(this.#workers)
     await Promise.all(workers.map((worker) => worker.status === 'fulfilled' && worker.value.stop()))
-    await this.#ownPool?.end()
+    const pool = this.#ownPool
     this.#ownPool = undefined
+    await pool?.end()
   }
 
   /** The pool given, or one of its own, opened when it is first needed. */
@@ -184,8 +228,7 @@ export class PubSub {
       connectionString,
       application_name: 'pgpubsub',
       allowExitOnIdle: true,
-      // a batch holds one while its handlers run, and no listener may wait for another's
-      max: Math.max(10, this.#listeners.all().length + 2),
+      max: spareConnections,
       connectionTimeoutMillis: 10_000,
     })
     pool.on('error', (error) => this.#events.emit('error', { error }))
@@ -210,8 +253,10 @@ export class PubSub {
     return this.#listeners.all().map((listener) => listener.definition)
   }
 
-  #chosen({ listeners: names, concurrency }: ListenOptions): Listener[] {
-    const chosen = names ? this.#listeners.named(names) : this.#listeners.all()
+  #chosen(options: ListenOptions): Listener[] {
+    checkOptionNames('listen', options, listenOptionNames)
+    const { listeners: names, concurrency } = options
+    const chosen = names ? this.#listeners.named([...new Set(names)]) : this.#listeners.all()
     if (chosen.length === 0) {
       throw new PubSubError(
         'PGPUBSUB_NO_LISTENERS',
@@ -229,7 +274,7 @@ export class PubSub {
     throw new PubSubError(
       'PGPUBSUB_NOT_INSTALLED',
       version === 0
-        ? `The database has no schema "${this.schema}" of this engine: call install() once before listen(), or apply sql() as a migration.`
+        ? notInstalled(this.schema)
         : `The engine in the schema "${this.schema}" has version ${version}, and this code needs ${engineVersion}: call install() before listen().`,
     )
   }
@@ -250,6 +295,7 @@ function logEvents(events: Events, logger: () => Logger): void {
     else logger().warn({ err: error, ...where }, 'an attempt failed, and will be repeated')
   })
   events.on('handled', (where) => logger().debug(where, 'handled'))
+  events.on('discarded', ({ error, ...where }) => logger().info({ err: error, ...where }, 'discarded by its handler'))
   events.on('error', ({ error, listener }) =>
     logger().error({ err: error, listener }, 'failed, and will be tried again'),
   )

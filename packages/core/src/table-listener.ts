@@ -43,6 +43,16 @@ export function tableListener(
       `operations of listener "${name}" must name one or more of ${operations.join(', ')}.`,
     )
   }
+  const { timing = 'after' } = options
+  if (timing !== 'after' && timing !== 'before') {
+    throw new PubSubError('PGPUBSUB_INVALID_OPTION', `timing of listener "${name}" must be 'after' or 'before'.`)
+  }
+  if (typeof handler !== 'function') {
+    throw new PubSubError(
+      'PGPUBSUB_INVALID_OPTION',
+      `The handler of listener "${name}" must be a function; it is ${typeof handler}.`,
+    )
+  }
   for (const option of ['columns', 'omit', 'select'] as const) {
     if (options[option]?.length !== 0) continue
     throw new PubSubError('PGPUBSUB_INVALID_OPTION', `${option} of listener "${name}" must name at least one column.`)
@@ -51,7 +61,7 @@ export function tableListener(
     definition: {
       name,
       table: { schema: options.schema ?? 'public', name: options.table },
-      timing: options.timing ?? 'after',
+      timing,
       operations: operations.filter((operation) => chosen.includes(operation)),
       columns: options.columns ?? null,
       stored: storedColumns(name, options),

@@ -1,6 +1,14 @@
 export {
   type Backoff,
+  type BackoffSettings,
   type Context,
+  type DeadLetter,
+  type DeadLetterFilter,
+  type DeadLetterListOptions,
+  type DeadLetterSelection,
+  type DeadLetters,
+  Discard,
+  DoNotRetry,
   type ErrorCode,
   errorCodes,
   type InstallReport,
@@ -12,10 +20,13 @@ export {
   type PubSubEvent,
   type PubSubEvents,
   type PubSubOptions,
+  RetryAt,
+  type RetryTime,
   silentLogger,
   type Worker,
 } from '@pgpubsub/core'
 export { pubsubAdapter } from './adapter.js'
+export type { PrismaTransaction } from './dead-letters.js'
 export { pubsub } from './extension.js'
 export type { PubSubClient } from './pubsub-client.js'
 export type {

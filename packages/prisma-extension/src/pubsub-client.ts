@@ -1,5 +1,6 @@
 import type {
   Context,
+  DeadLetters,
   InstallReport,
   ListenOptions,
   Logger,
@@ -8,14 +9,22 @@ import type {
   PubSubEvents,
   Worker,
 } from '@pgpubsub/core'
+import { type PrismaTransaction, prismaDeadLetters } from './dead-letters.js'
 import { decoratedListeners } from './decorator.js'
 
 /** `prisma.$pubsub`: installation, workers and context. Listeners are declared on the models. */
 export class PubSubClient {
+  /**
+   * What has used up its attempts: `list`, `retry`, `discard`, each in a transaction of yours where you give it.
+   * @example
+   * await prisma.$transaction((tx) => prisma.$pubsub.deadLetters.discard({ listener: 'scan-media' }, { tx }))
+   */
+  readonly deadLetters: DeadLetters<PrismaTransaction>
   readonly #engine: PubSub
 
   constructor(engine: PubSub) {
     this.#engine = engine
+    this.deadLetters = prismaDeadLetters(engine)
   }
 
   /**
@@ -41,6 +50,20 @@ export class PubSubClient {
    */
   listen(options?: ListenOptions): Promise<Worker> {
     return this.#engine.listen(options)
+  }
+
+  /**
+   * Pauses a listener: no worker of any process takes its changes until `resume`, and they go on being stored. What a
+   * worker has taken already it still handles. Kept in the database, also for workers that start later.
+   * @throws PGPUBSUB_UNKNOWN_LISTENER, PGPUBSUB_NOT_INSTALLED
+   */
+  pause(listener: string): Promise<void> {
+    return this.#engine.pause(listener)
+  }
+
+  /** Ends the pause of a listener: its workers go on at once. @throws PGPUBSUB_UNKNOWN_LISTENER, PGPUBSUB_NOT_INSTALLED */
+  resume(listener: string): Promise<void> {
+    return this.#engine.resume(listener)
   }
 
   /**

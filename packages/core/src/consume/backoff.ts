@@ -1,13 +1,16 @@
-const first = 1_000
-const most = 3_600_000
+import type { Backoff, BackoffSettings } from '../listener.js'
 
 /**
- * Exponential backoff with jitter: 1 s doubled with each attempt, at most 1 h, each spread over ± 25 % so that what
- * failed together does not come back together.
+ * The function behind backoff settings. By default 1 s doubled with each attempt, at most 1 h, each spread over ± 25 % so
+ * that what failed together does not come back together.
  */
-export function exponentialBackoff(attempt: number): number {
-  const delay = Math.min(first * 2 ** (attempt - 1), most)
-  return delay * (0.75 + Math.random() / 2)
+export function backoffFrom(settings: BackoffSettings = {}): Backoff {
+  const { firstMs = 1_000, jitter = 0.25 } = settings
+  const mostMs = settings.type === 'fixed' ? firstMs : (settings.mostMs ?? Math.max(firstMs, 3_600_000))
+  return (attempt) => {
+    const delay = Math.min(firstMs * 2 ** (attempt - 1), mostMs)
+    return delay * (1 - jitter + 2 * jitter * Math.random())
+  }
 }
 
 /** For reconnecting: 50 ms doubled, at most 5 s, spread over the upper half. */

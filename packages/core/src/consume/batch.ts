@@ -1,13 +1,16 @@
 import type { Connection, Pool, ResultRow } from '../database.js'
 import type { Events } from '../events.js'
 import type { Listener } from '../listener.js'
+import { identifier } from '../quote.js'
 import { BatchSize } from './batch-size.js'
 import { type Claimed, Claimer, claimPlan } from './claim.js'
-import { dispatch, type Outcome, type StopSignals } from './dispatch.js'
+import { dispatch, type Failure, type Outcome, type StopSignals } from './dispatch.js'
 import { NextRetry } from './next-retry.js'
+import { isPaused } from './pause.js'
 import { Position } from './position.js'
-import { type Failure, Settler } from './settle.js'
+import { Settler } from './settle.js'
 import { Statement } from './statement.js'
+import { whileConnected } from './while-connected.js'
 import { currentWriters } from './writers.js'
 
 export interface BatchOptions {
@@ -26,9 +29,9 @@ export interface BatchOptions {
 
 /**
  * What a batch came to. `full`: there may be more at once; `part`: that was all; `blocked`: there is something, but every
- * row's next change is with another worker or waits for its retry.
+ * row's next change is with another worker or waits for its retry; `paused`: nothing may be taken.
  */
-export type BatchResult = 'full' | 'part' | 'blocked' | 'empty'
+export type BatchResult = 'full' | 'part' | 'blocked' | 'empty' | 'paused'
 
 /** What a transaction has claimed: fresh notifications, or ones that waited for their retry; never both. */
 interface Batch {
@@ -42,10 +45,12 @@ interface Batch {
 
 // The snapshot tells which transactions were running before the claim looked; see Position. Serializable would make
 // claims of two workers fail each other, so the isolation level does not depend on the database's default.
-// Nor may a slow handler be taken for a forgotten transaction.
-const begin = /* sql */ `begin isolation level read committed; ${claimPlan};
+// Nor may a slow handler be taken for a forgotten transaction; servers before 17 have no transaction_timeout.
+const begin = (schema: string, listener: string) => /* sql */ `begin isolation level read committed; ${claimPlan};
   set local idle_in_transaction_session_timeout = 0;
-  select pg_snapshot_xmin(s)::text as oldest, pg_snapshot_xmax(s)::text as next from pg_current_snapshot() s`
+  select set_config('transaction_timeout', '0', true) where current_setting('transaction_timeout', true) is not null;
+  select pg_snapshot_xmin(s)::text as oldest, pg_snapshot_xmax(s)::text as next, ${isPaused(schema, listener)} as paused
+  from pg_current_snapshot() s`
 
 // A look at the locks costs about as much as a claim of a few rows, so it is not taken before each.
 const lookMs = 20
@@ -61,6 +66,7 @@ export class Batches {
   readonly #size: BatchSize
   readonly #nextRetry: NextRetry
   readonly #currentWriters: Statement
+  readonly #beginSql: string
   #nextSweepAt = 0
   #nextLookAt = 0
 
@@ -68,6 +74,7 @@ export class Batches {
     this.#options = options
     const { listener, schema, prepared } = options
     const { name, order } = listener.definition
+    this.#beginSql = begin(identifier(schema), name)
     this.#claimer = new Claimer(schema, name, order, prepared)
     this.#settler = new Settler(schema, listener, prepared)
     this.#size = new BatchSize(listener.consume.batchSize, listener.consume.concurrency)
@@ -88,13 +95,11 @@ export class Batches {
   /** Claims a batch, runs its handlers, deletes what succeeded, puts off what failed, commits. */
   async next(): Promise<BatchResult> {
     const connection = await this.#options.pool.connect()
-    connection.on('error', ignore) // lost while the handlers run: the next statement reports it
+    connection.on('error', ignore) // lost: the next statement reports it
     let broken = true
     try {
-      await this.#begin(connection)
-      const batch = await this.#claim(connection)
-      const found = batch.notifications.length > 0
-      const result = await (found ? this.#all(connection, batch) : this.#nothing(connection, batch))
+      const { paused } = await this.#begin(connection)
+      const result = await (paused ? this.#rest(connection) : this.#work(connection))
       broken = false
       return result
     } finally {
@@ -103,15 +108,27 @@ export class Batches {
     }
   }
 
-  async #begin(connection: Connection): Promise<void> {
-    const results = (await connection.query(begin)) as unknown as { rows: ResultRow[] }[]
+  async #work(connection: Connection): Promise<BatchResult> {
+    const batch = await this.#claim(connection)
+    return batch.notifications.length > 0 ? this.#all(connection, batch) : this.#nothing(connection, batch)
+  }
+
+  async #rest(connection: Connection): Promise<BatchResult> {
+    await connection.query('commit')
+    return 'paused'
+  }
+
+  async #begin(connection: Connection): Promise<{ paused: boolean }> {
+    const results = (await connection.query(this.#beginSql)) as unknown as { rows: ResultRow[] }[]
     const snapshot = results.at(-1)?.rows[0]
     this.#position.observe({ oldest: BigInt(snapshot.oldest), next: BigInt(snapshot.next) })
     if (this.#position.isHeldBack) await this.#lookAtWriters(connection)
-    if (Date.now() < this.#nextSweepAt) return
+    const { paused } = snapshot
+    if (paused || Date.now() < this.#nextSweepAt) return { paused }
     this.#nextSweepAt = Date.now() + this.#options.sweepMs
     this.#position.sweep()
     await this.#nextRetry.refresh(connection)
+    return { paused }
   }
 
   async #lookAtWriters(connection: Connection): Promise<void> {
@@ -128,8 +145,9 @@ export class Batches {
   }
 
   async #all(connection: Connection, { notifications, waiting, more }: Batch): Promise<BatchResult> {
-    const outcome = await this.#handle(notifications)
-    await this.#settler.done(connection, waiting, outcome.done)
+    const outcome = await this.#handle(connection, notifications)
+    const gone = [...outcome.done, ...outcome.discarded.map(({ notification }) => notification)]
+    await this.#settler.done(connection, waiting, gone)
     const dead = await this.#settler.failed(connection, waiting, outcome.failures)
     if (!more) await this.#nextRetry.refresh(connection)
     if (outcome.failures.length > dead.length) this.#nextRetry.unknown()
@@ -168,17 +186,22 @@ export class Batches {
     }
   }
 
-  async #handle(notifications: readonly Claimed[]): Promise<Outcome> {
+  async #handle(connection: Connection, notifications: readonly Claimed[]): Promise<Outcome> {
     const begun = performance.now()
-    const outcome = await dispatch(this.#options.listener, notifications, this.#options.stop)
+    const { listener, stop } = this.#options
+    const outcome = await whileConnected(connection, stop, (signals) => dispatch(listener, notifications, signals))
     if (notifications.length >= this.#size.current) this.#size.took(performance.now() - begun)
     return outcome
   }
 
-  #report({ done, failures }: Outcome, dead: readonly Failure[]): void {
+  #report({ done, discarded, failures }: Outcome, dead: readonly Failure[]): void {
     const { events } = this.#options
     const listener = this.#options.listener.definition.name
     for (const { id, attempts } of done) events.emit('handled', { listener, id, attempt: attempts + 1 })
+    for (const { notification, error } of discarded) {
+      const { id, attempts } = notification
+      events.emit('discarded', { listener, id, attempt: attempts + 1, error })
+    }
     for (const failure of failures) {
       const { id, attempts } = failure.notification
       events.emit('failed', { listener, id, attempt: attempts + 1, error: failure.error, dead: dead.includes(failure) })

@@ -128,7 +128,7 @@ const olderOf = (schema: string) => /* sql */ `
 
 /**
  * Claims notifications whose retry is due. `$1` listener, `$2` limit. Of a key only the oldest can have failed, but
- * where a listener became ordered later there may be more: then the oldest comes first.
+ * where a listener became ordered later, or dead letters are retried, there may be more: then the oldest comes first.
  */
 const claimDue = (schema: string) => /* sql */ `
   select ${columns}

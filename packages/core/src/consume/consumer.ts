@@ -18,16 +18,20 @@ const isWork = (result: BatchResult) => result === 'full' || result === 'part'
 // falling asleep for each would cost the server more than the writers' own work.
 const flowMs = 4
 
+// How long what a writer stored before we fell asleep may wait after its commit, where that writer took long.
+const longestLookMs = 250
+
 /**
  * Consumes the notifications of one listener in one worker, until it is stopped.
  *
- *   drain: batch after batch ─► nothing left ─► sleep: by NOTIFY, next retry, slow poll ─► drain …
+ *   drain: batch after batch ─► nothing left, or paused ─► sleep: by NOTIFY, next retry, slow poll ─► drain …
  */
 export class Consumer {
   readonly #options: ConsumerOptions
   readonly #signal = new Signal()
   readonly #batches: Batches
   #blockedRounds = 0
+  #paused = false
   #lastWorkAt = 0
   /** Something was handled since `drained` was last told. */
   #handledSome = false
@@ -78,13 +82,14 @@ export class Consumer {
         this.#lastWorkAt = performance.now()
       }
     }
-    if (!this.#handledSome || this.#stopping) return
+    if (!this.#handledSome || this.#paused || this.#stopping) return
     this.#handledSome = false
     this.#options.events.emit('drained', { listener: this.#name })
   }
 
   async #batch(): Promise<BatchResult> {
     const result = await this.#batches.next()
+    this.#paused = result === 'paused'
     this.#blockedRounds = result === 'blocked' ? this.#blockedRounds + 1 : 0
     if (isWork(result)) {
       this.#handledSome = true
@@ -94,6 +99,8 @@ export class Consumer {
   }
 
   async #sleep(): Promise<void> {
+    // who is not declared asleep is not woken for each change; resume() notifies in any case
+    if (this.#paused) return this.#signal.wait(this.#options.pollMs)
     const asleep = this.#sleepsByNotify ? await this.#options.line.fallAsleep(this.#name) : null
     if (!asleep) return this.#signal.wait(this.#timeToSleep())
     try {
@@ -107,10 +114,12 @@ export class Consumer {
   /** Looks until no writer is left that may not have seen us fall asleep. False as soon as there was work. */
   async #nothingLeft(asleep: Asleep): Promise<boolean> {
     let writers: Writers = asleep.writers
-    for (let pause = 1; !this.#stopping; pause = Math.min(pause * 2, 50)) {
+    for (let pause = 1; !this.#stopping; pause = Math.min(pause * 2, longestLookMs)) {
       const none = writers.size === 0
+      // told since it last looked: it may be of a retry, which is no new notification
+      const told = this.#signal.isSet
       this.#signal.clear()
-      if ((await asleep.anythingAbove(this.#batches.start)) && isWork(await this.#batch())) return false
+      if ((told || (await asleep.anythingAbove(this.#batches.start))) && isWork(await this.#batch())) return false
       if (none) return true
       await this.#signal.wait(pause)
       writers = await asleep.stillWriting(writers)

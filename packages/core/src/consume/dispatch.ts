@@ -3,11 +3,21 @@ import { keptAsText, members } from '../json-members.js'
 import type { Listener } from '../listener.js'
 import { runOutsideScopes } from '../publish/context.js'
 import type { Claimed } from './claim.js'
-import type { Failure } from './settle.js'
+import { withinTimeLimit } from './time-limit.js'
+import { type Verdict, verdictOf } from './verdict.js'
 
-/** What became of the notifications of a batch. What is in neither list was not begun, and goes back as it was. */
+/** A notification whose handler has thrown, and what becomes of it. */
+export interface Failure {
+  readonly notification: Claimed
+  readonly error: unknown
+  readonly verdict: Verdict
+}
+
+/** What became of the notifications of a batch. What is in no list was not begun, and goes back as it was. */
 export interface Outcome {
   readonly done: Claimed[]
+  /** Their handlers threw `Discard`. */
+  readonly discarded: Failure[]
   readonly failures: Failure[]
 }
 
@@ -22,7 +32,7 @@ export interface StopSignals {
  * change fails, the later ones of its key are not begun.
  */
 export async function dispatch(listener: Listener, batch: readonly Claimed[], stop: StopSignals): Promise<Outcome> {
-  const outcome: Outcome = { done: [], failures: [] }
+  const outcome: Outcome = { done: [], discarded: [], failures: [] }
   const lanes = lanesOf(batch)
   let next = 0
   const runLanes = async () => {
@@ -31,7 +41,7 @@ export async function dispatch(listener: Listener, batch: readonly Claimed[], st
   const runners = Array.from({ length: Math.min(listener.consume.concurrency, lanes.length) }, runLanes)
   await unlessAborted(Promise.all(runners), stop.abort)
   // handlers that were given up on may still end: not into this outcome
-  return { done: [...outcome.done], failures: [...outcome.failures] }
+  return { done: [...outcome.done], discarded: [...outcome.discarded], failures: [...outcome.failures] }
 }
 
 function lanesOf(batch: readonly Claimed[]): Claimed[][] {
@@ -53,13 +63,26 @@ function lanesOf(batch: readonly Claimed[]): Claimed[][] {
 async function runLane(listener: Listener, lane: Claimed[], stop: StopSignals, outcome: Outcome): Promise<void> {
   for (const notification of lane) {
     if (stop.draining.aborted) return
-    try {
-      await runOutsideScopes(() => listener.handler(toChange(listener, notification, stop.abort)))
-      outcome.done.push(notification)
-    } catch (error) {
-      outcome.failures.push({ notification, error })
+    const failure = await attempt(listener, notification, stop.abort)
+    if (failure === null) outcome.done.push(notification)
+    // a handler that fails because it was told to stop goes back unharmed
+    else if (stop.abort.aborted) return
+    else if (failure.verdict.kind === 'discard') outcome.discarded.push(failure)
+    else {
+      outcome.failures.push(failure)
       return
     }
+  }
+}
+
+/** @returns null where the handler has succeeded. */
+async function attempt(listener: Listener, notification: Claimed, stop: AbortSignal): Promise<Failure | null> {
+  const handle = (signal: AbortSignal) => listener.handler(toChange(listener, notification, signal))
+  try {
+    await runOutsideScopes(() => withinTimeLimit(listener.consume.timeoutMs, stop, handle))
+    return null
+  } catch (error) {
+    return { notification, error, verdict: verdictOf(error) }
   }
 }
 

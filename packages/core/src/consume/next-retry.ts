@@ -2,10 +2,15 @@ import type { Queryable } from '../database.js'
 import { identifier } from '../quote.js'
 import { Statement } from './statement.js'
 
+// What waits behind an older notification of its key is not due before that is gone, as in the claim.
 const untilNext = (schema: string) => /* sql */ `
   select extract(epoch from n.run_at - now()) * 1000 as milliseconds
   from ${schema}.notification n
   where n.listener = $1 and n.run_at is not null
+    and not exists (
+      select from ${schema}.notification w
+      where w.listener = $1 and w.waiting_key = n.waiting_key and w.id < n.id
+    )
   order by n.run_at
   limit 1
 `

@@ -1,14 +1,10 @@
 import type { Queryable } from '../database.js'
+import { mostDelayMs, type RetryMoment } from '../handler-errors.js'
 import type { ConsumeOptions, Listener } from '../listener.js'
 import { identifier } from '../quote.js'
 import type { Claimed } from './claim.js'
+import type { Failure } from './dispatch.js'
 import { Statement } from './statement.js'
-
-/** A notification whose handler failed. */
-export interface Failure {
-  readonly notification: Claimed
-  readonly error: unknown
-}
 
 // A batch is either of fresh notifications or of due ones, so `waiting` is the same for all: with it every statement
 // goes straight through the primary key.
@@ -18,12 +14,12 @@ const deleteDone = (schema: string) => /* sql */ `
   where n.listener = $1 and n.waiting = $2 and n.id = any ($3::bigint[])
 `
 
-// clock_timestamp: now() is when the batch began
+// clock_timestamp: now() is when the batch began. A delay counts by the server's clock, a point in time is one.
 const retryLater = (schema: string) => /* sql */ `
   update ${schema}.notification n
   set attempts = n.attempts + 1, waiting = true, waiting_key = n.key, last_error = f.error,
-    run_at = clock_timestamp() + f.delay * interval '1 millisecond'
-  from unnest($3::bigint[], $4::float8[], $5::text[]) as f (id, delay, error)
+    run_at = coalesce(to_timestamp(f.at / 1000), clock_timestamp() + f.delay * interval '1 millisecond')
+  from unnest($3::bigint[], $4::float8[], $5::float8[], $6::text[]) as f (id, at, delay, error)
   where n.listener = $1 and n.waiting = $2 and n.id = f.id
 `
 
@@ -62,30 +58,38 @@ export class Settler {
 
   /** @returns which of the failures have become dead letters. */
   async failed(db: Queryable, waiting: boolean, failures: readonly Failure[]): Promise<Failure[]> {
-    const isLast = ({ notification }: Failure) => notification.attempts + 1 >= this.#consume.attempts
+    const isLast = ({ notification, verdict }: Failure) =>
+      verdict.kind === 'bury' || notification.attempts + 1 >= this.#consume.attempts
     const dead = failures.filter(isLast)
     const retried = failures.filter((failure) => !isLast(failure))
-    if (retried.length > 0) {
-      const delays = retried.map(({ notification }) => this.#delay(notification.attempts + 1))
-      await this.#retryLater.run(db, [this.#listener, waiting, idsOf(retried), delays, retried.map(errorText)])
-    }
+    if (retried.length > 0) await this.#putOff(db, waiting, retried)
     if (dead.length > 0) await this.#bury.run(db, [this.#listener, waiting, idsOf(dead), dead.map(errorText)])
     return dead
+  }
+
+  async #putOff(db: Queryable, waiting: boolean, failures: readonly Failure[]): Promise<void> {
+    const moments = failures.map((failure) => this.#nextAttempt(failure))
+    const at = moments.map((moment) => moment.at)
+    const delays = moments.map((moment) => moment.afterMs)
+    await this.#retryLater.run(db, [this.#listener, waiting, idsOf(failures), at, delays, failures.map(errorText)])
+  }
+
+  #nextAttempt({ notification, verdict }: Failure): RetryMoment {
+    if (verdict.kind === 'retryAt') return verdict.moment
+    return { at: null, afterMs: this.#delay(notification.attempts + 1) }
   }
 
   /** A backoff that throws or gives no usable number must not stop the queue: then one minute. */
   #delay(attempt: number): number {
     try {
       const delay = this.#consume.backoff(attempt)
-      if (delay >= 0 && delay <= mostDelay) return delay
+      if (delay >= 0 && Number.isFinite(delay)) return Math.min(delay, mostDelayMs)
     } catch {
       // the handler's own error is what gets reported
     }
     return 60_000
   }
 }
-
-const mostDelay = 365 * 86_400_000
 
 const idsOf = (failures: readonly Failure[]) => failures.map(({ notification }) => notification.id)
 

@@ -1,5 +1,5 @@
-// what setTimeout can hold: anything longer would be over at once
-const longestTimeout = 2 ** 31 - 1
+/** What setTimeout can hold, in milliseconds: anything longer would be over at once. */
+export const longestTimeout = 2 ** 31 - 1
 
 /** A latch to wait on: set from anywhere, also before anybody waits. */
 export class Signal {
@@ -9,6 +9,10 @@ export class Signal {
   set(): void {
     this.#set = true
     this.#wake?.()
+  }
+
+  get isSet(): boolean {
+    return this.#set
   }
 
   clear(): void {

@@ -1,9 +1,11 @@
+import { setMaxListeners } from 'node:events'
 import type pg from 'pg'
 import type { Pool } from '../database.js'
 import type { Events } from '../events.js'
 import type { Listener } from '../listener.js'
 import { runOutsideScopes } from '../publish/context.js'
 import { Consumer } from './consumer.js'
+import { longestTimeout } from './signal.js'
 import { WakeLine } from './wake.js'
 
 export interface WorkerOptions {
@@ -37,6 +39,8 @@ export class Worker implements AsyncDisposable {
     this.stopped = new Promise((resolve) => {
       this.#hasStopped = resolve
     })
+    // each consumer waits for them: past ten, Node would take that for a leak
+    setMaxListeners(0, this.#draining.signal, this.#abort.signal)
     this.#line = new WakeLine({ schema, createClient: createListenClient, events })
     const stop = { draining: this.#draining.signal, abort: this.#abort.signal }
     this.#consumers = listeners.map((listener) => new Consumer({ ...shared, listener, line: this.#line, stop }))
@@ -55,7 +59,7 @@ export class Worker implements AsyncDisposable {
   /**
    * Stops: claims nothing more, lets running handlers end for `graceMs`, then aborts their `signal` and leaves what they
    * had to the next worker, unharmed. Calling it again waits for the same end.
-   * @param options.graceMs milliseconds, 10,000 by default
+   * @param options.graceMs milliseconds, 10,000 by default; `Infinity` waits for as long as they take
    */
   stop(options: { graceMs?: number } = {}): Promise<void> {
     this.#stopping ??= this.#stop(options.graceMs ?? 10_000)
@@ -64,7 +68,7 @@ export class Worker implements AsyncDisposable {
 
   async #stop(graceMs: number): Promise<void> {
     this.#draining.abort()
-    const grace = setTimeout(() => this.#abort.abort(), graceMs)
+    const grace = setTimeout(() => this.#abort.abort(), Math.min(graceMs, longestTimeout))
     await this.#running
     clearTimeout(grace)
     await this.#line.stop()

@@ -57,6 +57,8 @@ export async function install(
 
 const lockNotAvailable = '55P03'
 
+const ignore = () => {}
+
 function lockTimeout(cause: unknown, attempts: number): PubSubError {
   return new PubSubError(
     'PGPUBSUB_LOCK_TIMEOUT',
@@ -72,6 +74,7 @@ async function installOnce(
   lockTimeoutMs: number,
 ): Promise<InstallReport> {
   const connection = await pool.connect()
+  connection.on('error', ignore) // lost: the running statement reports it
   try {
     const before = await comparison(connection, schema, definitions)
     if (before.inPlace) return before.report
@@ -85,6 +88,7 @@ async function installOnce(
     await connection.query('rollback').catch(() => {})
     throw error
   } finally {
+    connection.removeListener('error', ignore)
     connection.release()
   }
 }

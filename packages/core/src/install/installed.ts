@@ -1,4 +1,5 @@
 import type { Queryable } from '../database.js'
+import { PubSubError } from '../errors.js'
 import type { TableName } from '../listener.js'
 import { identifier } from '../quote.js'
 
@@ -45,6 +46,21 @@ export async function installedTriggers(db: Queryable, schema: string): Promise<
     enabled: row.enabled,
   }))
 }
+
+const noSuchObject = ['42P01', '3F000']
+
+/** Runs statements on the engine's tables. @throws PGPUBSUB_NOT_INSTALLED where there are none. */
+export async function requiresEngine<T>(schema: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    if (!noSuchObject.includes((cause as { code?: string }).code ?? '')) throw cause
+    throw new PubSubError('PGPUBSUB_NOT_INSTALLED', notInstalled(schema), { cause })
+  }
+}
+
+export const notInstalled = (schema: string) =>
+  `The database has no schema "${schema}" of this engine: call install() once before, or apply sql() as a migration.`
 
 /** Names of the listeners in the engine's own list. */
 export async function installedListeners(db: Queryable, schema: string): Promise<string[]> {

@@ -38,9 +38,12 @@ const call = /(?:([\w$\u0080-\uffff]+|"")\s*\.\s*)?([a-z_\u0080-\uffff][\w$\u008
 const known = new Map<string, boolean>()
 const mostKnown = 1_000
 const longestKnown = 10_000
+// a text of several megabytes in a statement is more than a regular expression's stack can hold
+const longestAnalysed = 1_000_000
 
 /** Whether the statement may change rows and so needs the context of the request. */
 export function mayWrite(sql: string): boolean {
+  if (sql.length > longestAnalysed) return true
   const remembered = known.get(sql)
   if (remembered !== undefined) return remembered
   const answer = analyse(sql)

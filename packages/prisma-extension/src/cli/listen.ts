@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
+import { count } from './count.js'
 import { logFormatOption, logLevelOption } from './log.js'
 import { run } from './run.js'
 import { stopSignal } from './stop-signal.js'
@@ -44,11 +45,6 @@ function names(list: string): string[] {
     .filter((name) => name !== '')
   if (given.length === 0) throw new InvalidArgumentError('Give at least one name.')
   return [...new Set(given)]
-}
-
-function count(text: string): number {
-  if (/^[1-9]\d{0,5}$/.test(text)) return Number(text)
-  throw new InvalidArgumentError('Give a whole number from 1.')
 }
 
 function seconds(text: string): number {

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { Command, type CommanderError } from '@commander-js/extra-typings'
+import { Command, type CommanderError, type CommandUnknownOpts } from '@commander-js/extra-typings'
+import { deadCommand } from './dead.js'
 import { exitCodes } from './exit-code.js'
 import { installCommand } from './install.js'
 import { listenCommand } from './listen.js'
@@ -14,6 +15,7 @@ Examples:
   $ pgpubsub install src/listeners.ts             bring the database to what is declared, at each deploy
   $ pgpubsub sql src/listeners.ts > install.sql   the same as SQL, for a migration or a review
   $ pgpubsub listen src/listeners.ts              handle changes, until SIGTERM or Ctrl-C
+  $ pgpubsub dead list src/listeners.ts           what has used up its attempts; retry and discard it
 
 Exit codes:
   ${exitCodes.stopped}  done; for listen: stopped by a signal
@@ -21,7 +23,7 @@ Exit codes:
   ${exitCodes.usage}  wrong usage: an option, a listener's name, a module without a client
   A second signal while listen stops ends it at once, with 128 and the signal's number (130, 143).`
 
-/** The command line: `pgpubsub listen | install | sql`. */
+/** The command line: `pgpubsub listen | install | sql | dead`. */
 export function program(): Command {
   const pgpubsub = new Command('pgpubsub')
     .description(
@@ -33,10 +35,17 @@ export function program(): Command {
     .showHelpAfterError('(--help shows what there is)')
     .addHelpText('after', help)
     .exitOverride(exit)
-  for (const command of [listenCommand(), installCommand(), sqlCommand()]) {
-    pgpubsub.addCommand(command.copyInheritedSettings(pgpubsub).helpOption('--help', 'print this help'))
+  for (const command of [listenCommand(), installCommand(), sqlCommand(), deadCommand()]) {
+    pgpubsub.addCommand(inheriting(command, pgpubsub))
   }
   return pgpubsub
+}
+
+/** A command, and those below it, that end and explain themselves as their parent does. */
+function inheriting<C extends CommandUnknownOpts>(command: C, parent: CommandUnknownOpts): C {
+  command.copyInheritedSettings(parent).helpOption('--help', 'print this help')
+  for (const below of command.commands) inheriting(below, command)
+  return command
 }
 
 /** Commander has said what is wrong; help and version are no mistakes. */

@@ -1,0 +1,199 @@
+import type { Context, Operation } from '../change.js'
+import type { Queryable, QueryResult, ResultRow } from '../database.js'
+import { PubSubError } from '../errors.js'
+import { requiresEngine } from '../install/installed.js'
+import type { Listener } from '../listener.js'
+import { checkOptionNames, positiveInteger } from '../options.js'
+import { identifier, literal } from '../quote.js'
+import {
+  type Condition,
+  type DeadLetterFilter,
+  type DeadLetterSelection,
+  filtered,
+  filterNames,
+  selected,
+} from './dead-letter-selection.js'
+
+/** A notification that has used up its attempts, kept with its error until someone retries or discards it. */
+export interface DeadLetter {
+  /** That of the change. */
+  readonly id: bigint
+  readonly listener: string
+  readonly operation: Operation
+  /** As its handler sees it, where the listener is declared and can read it; else as JSON. */
+  readonly old: unknown
+  readonly new: unknown
+  readonly context: Context
+  /** Failed attempts. */
+  readonly attempts: number
+  /** The last error: its stack, with the message. */
+  readonly error: string | null
+  /** When the change was stored. */
+  readonly createdAt: Date
+  readonly diedAt: Date
+}
+
+/** Options of {@link DeadLetters.list}. */
+export interface DeadLetterListOptions extends DeadLetterFilter {
+  /** The most that are returned. @default 100 */
+  limit?: number
+  /** Only those with a lower id: the last one's id gives the next page. */
+  before?: bigint
+}
+
+/** In whose transaction it happens. */
+export interface InTransaction<Transaction> {
+  /** A transaction of the caller: what is done commits or rolls back with it. @default one of its own */
+  tx?: Transaction
+}
+
+// Everything is text or a number that any driver reads alike: the caller's transaction may be another library's.
+const list = (schema: string, { text, values }: Condition) => /* sql */ `
+  select d.id::text as id, d.listener, d.operation, d.old::text as old, d.new::text as new, d.context::text as context,
+    d.attempts, d.last_error as error,
+    (extract(epoch from d.created_at) * 1000)::float8 as created_at,
+    (extract(epoch from d.died_at) * 1000)::float8 as died_at
+  from ${schema}.dead_letter d
+  where ${text}
+  order by d.id desc
+  limit $${values.length + 1}::text::bigint
+`
+
+// Under its old id, and as one that waited until now: workers find it below where their claims begin, and as long as it
+// waits, the later changes of its row do. Those of one row come back in order.
+const retry = (schema: string, channel: string, { text }: Condition) => /* sql */ `
+  with revived as (
+    delete from ${schema}.dead_letter d where ${text} returning d.*
+  ), stored as (
+    insert into ${schema}.notification (id, listener, operation, key, old, new, changed, context, attempts, waiting,
+      run_at, waiting_key, last_error, created_at)
+    overriding system value
+    select r.id, r.listener, r.operation, r.key, r.old, r.new, r.changed, r.context, 0, true,
+      now(), r.key, r.last_error, r.created_at
+    from revived r
+    returning listener
+  ), woken as materialized (
+    select pg_notify(${literal(channel)}, s.listener)::text as listener from (select distinct listener from stored) s
+  )
+  select (select count(*) from stored)::float8 as count, (select count(w.listener) from woken w)::float8 as woken
+`
+
+const discard = (schema: string, { text }: Condition) => /* sql */ `
+  with discarded as (
+    delete from ${schema}.dead_letter d where ${text} returning 1
+  )
+  select count(*)::float8 as count from discarded
+`
+
+/** The dead letters of one engine. `Transaction` is what a caller's own transaction is. */
+export class DeadLetters<Transaction = Queryable> {
+  readonly #schema: string
+  readonly #database: (tx: Transaction | undefined) => Queryable
+  readonly #listener: (name: string) => Listener | undefined
+
+  /** @param database where statements go: into the caller's transaction, or, without one, to the pool */
+  constructor(
+    schema: string,
+    database: (tx: Transaction | undefined) => Queryable,
+    listener: (name: string) => Listener | undefined,
+  ) {
+    this.#schema = schema
+    this.#database = database
+    this.#listener = listener
+  }
+
+  /**
+   * The dead letters that fit, those of the newest changes first.
+   * @example
+   * const page = await prisma.$pubsub.deadLetters.list({ listener: 'scan-media', limit: 20 })
+   * const next = await prisma.$pubsub.deadLetters.list({ listener: 'scan-media', limit: 20, before: page.at(-1)?.id })
+   * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_NOT_INSTALLED
+   */
+  async list(options: DeadLetterListOptions & InTransaction<Transaction> = {}): Promise<DeadLetter[]> {
+    checkOptionNames('deadLetters.list', options, [...filterNames, 'limit', 'before', 'tx'])
+    const { tx, limit = 100, ...filter } = options
+    const condition = filtered('deadLetters.list', filter)
+    const most = positiveInteger('deadLetters.list', 'limit', limit)
+    const { rows } = await this.#query(tx, list(identifier(this.#schema), condition), [
+      ...condition.values,
+      String(most),
+    ])
+    return rows.map((row) => this.#deadLetter(row))
+  }
+
+  /**
+   * Gives them all their attempts again, at once and under their old ids. Later changes of their rows that are still
+   * stored wait for them; those that were handled meanwhile stay handled.
+   * @param selection one id, several, a filter, or `'all'`
+   * @returns how many there were
+   * @example
+   * await prisma.$pubsub.deadLetters.retry({ listener: 'scan-media', error: 'ECONNREFUSED' })
+   * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_NOT_INSTALLED
+   */
+  async retry(selection: DeadLetterSelection, options: InTransaction<Transaction> = {}): Promise<number> {
+    const condition = selected('deadLetters.retry', selection)
+    return this.#change(options, retry(identifier(this.#schema), this.#schema, condition), condition)
+  }
+
+  /**
+   * Deletes them.
+   * @param selection one id, several, a filter, or `'all'`
+   * @returns how many there were
+   * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_NOT_INSTALLED
+   */
+  async discard(selection: DeadLetterSelection, options: InTransaction<Transaction> = {}): Promise<number> {
+    const condition = selected('deadLetters.discard', selection)
+    return this.#change(options, discard(identifier(this.#schema), condition), condition)
+  }
+
+  async #change(options: InTransaction<Transaction>, sql: string, { values }: Condition): Promise<number> {
+    checkOptionNames('deadLetters', options, ['tx'])
+    const { rows } = await this.#query(options.tx, sql, values)
+    return rows[0].count
+  }
+
+  #query(tx: Transaction | undefined, sql: string, values: readonly string[]): Promise<QueryResult> {
+    return requiresEngine(this.#schema, () => this.#database(tx).query(sql, [...values]))
+  }
+
+  #deadLetter(row: ResultRow): DeadLetter {
+    const decode = this.#decoder(row.listener)
+    return {
+      id: BigInt(row.id),
+      listener: row.listener,
+      operation: row.operation,
+      old: decode(row.old),
+      new: decode(row.new),
+      context: JSON.parse(row.context),
+      attempts: row.attempts,
+      error: row.error,
+      createdAt: new Date(row.created_at),
+      diedAt: new Date(row.died_at),
+    }
+  }
+
+  #decoder(name: string) {
+    const listener = this.#listener(name)
+    return (json: string | null): unknown => {
+      if (json === null) return null
+      try {
+        return listener ? listener.decode(json) : JSON.parse(json)
+      } catch {
+        // what cannot be decoded is often the very reason why it is dead
+        return JSON.parse(json)
+      }
+    }
+  }
+}
+
+/** The caller's transaction, where one is given. @throws PGPUBSUB_INVALID_OPTION when it is none. */
+export function transactionOr(pool: () => Queryable) {
+  return (tx: Queryable | undefined): Queryable => {
+    if (tx === undefined) return pool()
+    if (typeof tx?.query === 'function') return tx
+    throw new PubSubError(
+      'PGPUBSUB_INVALID_OPTION',
+      'tx must be what the transaction runs on: a client of pg, or anything with its query(text, values).',
+    )
+  }
+}

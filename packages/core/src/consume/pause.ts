@@ -1,0 +1,40 @@
+import type { Queryable } from '../database.js'
+import { PubSubError } from '../errors.js'
+import { requiresEngine } from '../install/installed.js'
+import { identifier, literal } from '../quote.js'
+
+// The statement that finds a listener also wakes its workers, when it commits.
+const setPaused = (schema: string, channel: string) => /* sql */ `
+  update ${schema}.listener set paused = $2 where name = $1
+  returning pg_notify(${literal(channel)}, name)::text
+`
+
+/** Asked at the beginning of each batch. */
+export const isPaused = (schema: string, listener: string) =>
+  `coalesce((select l.paused from ${schema}.listener l where l.name = ${literal(listener)}), false)`
+
+/**
+ * Keeps in the database whether the listener's notifications are consumed, and tells its workers.
+ * @throws PGPUBSUB_UNKNOWN_LISTENER, PGPUBSUB_NOT_INSTALLED
+ */
+export async function pauseListener(
+  db: Queryable,
+  schema: string,
+  listener: string,
+  { paused, declared }: { paused: boolean; declared: boolean },
+): Promise<void> {
+  const { rows } = await requiresEngine(schema, () =>
+    db.query(setPaused(identifier(schema), schema), [listener, paused]),
+  )
+  if (rows.length > 0) return
+  if (declared) {
+    throw new PubSubError(
+      'PGPUBSUB_NOT_INSTALLED',
+      `The listener "${listener}" is declared, and not installed in the schema "${schema}": call install() first.`,
+    )
+  }
+  throw new PubSubError(
+    'PGPUBSUB_UNKNOWN_LISTENER',
+    `No listener named "${listener}" is declared here or installed in the schema "${schema}".`,
+  )
+}

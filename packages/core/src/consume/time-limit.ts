@@ -1,0 +1,38 @@
+import { PubSubError } from '../errors.js'
+
+/**
+ * Runs `work` with a signal that aborts with `outer`, or after `milliseconds`: then the work has failed, and what still
+ * comes of it, where it does not heed its signal, has no effect.
+ */
+export async function withinTimeLimit<T>(
+  milliseconds: number | null,
+  outer: AbortSignal,
+  work: (signal: AbortSignal) => T,
+): Promise<Awaited<T>> {
+  if (milliseconds === null) return await work(outer)
+  const own = new AbortController()
+  const passOn = () => own.abort(outer.reason)
+  if (outer.aborted) passOn()
+  outer.addEventListener('abort', passOn, { once: true })
+  let timer: NodeJS.Timeout | undefined
+  const tooLong = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const error = timedOut(milliseconds)
+      // first: what the handler throws when its signal aborts is not the reason
+      reject(error)
+      own.abort(error)
+    }, milliseconds)
+  })
+  try {
+    return await Promise.race([work(own.signal), tooLong])
+  } finally {
+    clearTimeout(timer)
+    outer.removeEventListener('abort', passOn)
+  }
+}
+
+const timedOut = (milliseconds: number) =>
+  new PubSubError(
+    'PGPUBSUB_TIMEOUT',
+    `The handler ran for longer than its timeoutMs, ${milliseconds} ms. Its signal was aborted and the attempt has failed.`,
+  )

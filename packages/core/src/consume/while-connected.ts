@@ -1,0 +1,37 @@
+import { setMaxListeners } from 'node:events'
+import type { Connection } from '../database.js'
+import type { StopSignals } from './dispatch.js'
+
+/**
+ * Runs the handlers of a batch with signals of its own, which abort with the worker's, and at once when the batch's
+ * connection is lost: its locks are gone then, and another worker may handle what it holds, in the order of each row. So
+ * nothing more of it is begun, and what runs is given up on.
+ */
+export async function whileConnected<T>(
+  connection: Connection,
+  worker: StopSignals,
+  work: (stop: StopSignals) => Promise<T>,
+): Promise<T> {
+  const draining = new AbortController()
+  const abort = new AbortController()
+  // handlers add theirs, as many as run at once
+  setMaxListeners(0, draining.signal, abort.signal)
+  const drain = () => draining.abort()
+  const giveUp = () => abort.abort()
+  const lost = () => {
+    drain()
+    giveUp()
+  }
+  if (worker.draining.aborted) drain()
+  if (worker.abort.aborted) giveUp()
+  worker.draining.addEventListener('abort', drain)
+  worker.abort.addEventListener('abort', giveUp)
+  connection.on('error', lost)
+  try {
+    return await work({ draining: draining.signal, abort: abort.signal })
+  } finally {
+    worker.draining.removeEventListener('abort', drain)
+    worker.abort.removeEventListener('abort', giveUp)
+    connection.removeListener('error', lost)
+  }
+}

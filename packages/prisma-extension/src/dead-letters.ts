@@ -1,0 +1,27 @@
+import { type DeadLetters, type PubSub, PubSubError, type Queryable, type QueryResult } from '@pgpubsub/core'
+
+/** A transaction of Prisma: what `prisma.$transaction(async (tx) => …)` gives. */
+export interface PrismaTransaction {
+  $queryRawUnsafe(sql: string, ...values: unknown[]): PromiseLike<unknown>
+}
+
+/** The engine's dead letters, whose `tx` is a transaction of Prisma. */
+export function prismaDeadLetters(engine: PubSub): DeadLetters<PrismaTransaction> {
+  return engine.deadLettersIn((tx) => (tx === undefined ? engine.pool : queryable(tx)))
+}
+
+function queryable(tx: PrismaTransaction): Queryable {
+  if (typeof tx?.$queryRawUnsafe !== 'function') {
+    throw new PubSubError(
+      'PGPUBSUB_INVALID_OPTION',
+      'tx must be the transaction that prisma.$transaction(async (tx) => …) gives.',
+    )
+  }
+  return {
+    async query(statement: string | { text: string; values: unknown[] }, values: unknown[] = []): Promise<QueryResult> {
+      const given = typeof statement === 'string' ? { text: statement, values } : statement
+      const rows = (await tx.$queryRawUnsafe(given.text, ...given.values)) as unknown[]
+      return { rows, rowCount: rows.length }
+    },
+  }
+}
