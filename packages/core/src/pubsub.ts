@@ -149,8 +149,7 @@ export class PubSub {
 
   async #start(listeners: readonly Listener[]): Promise<Worker> {
     await this.#requireEngine()
-    // a batch holds one while its handlers run, and no listener may wait for another's
-    if (this.#ownPool) this.#ownPool.options.max = spareConnections + this.#consumers
+    this.#makeRoom()
     return Worker.start({
       listeners,
       schema: this.schema,
@@ -160,6 +159,17 @@ export class PubSub {
       pollMs: this.#pollMs,
       prepared: this.#options.listenConnectionString === undefined,
     })
+  }
+
+  /** A batch holds a connection while its handlers run, and no listener may wait for another's. */
+  #makeRoom(): void {
+    if (this.#ownPool) this.#ownPool.options.max = spareConnections + this.#consumers
+    const max = this.#options.pool?.options.max
+    if (max === undefined || max > this.#consumers) return
+    this.#logger.warn(
+      { max, listeners: this.#consumers },
+      'the pool has too few connections: each running listener holds one while its handlers run, and who else uses the pool waits. Raise its max.',
+    )
   }
 
   /**
