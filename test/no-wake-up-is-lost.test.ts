@@ -119,10 +119,17 @@ test('a worker that is awake is not notified, and one that sleeps is, once for e
   for (let id = 2; id <= 20; id++) await database.sql('insert into item values ($1, 0)', [id])
   held.open()
   await database.drained()
-  await untilAsleep(database)
   expect(heard).toEqual(['items'])
-  await database.sql('insert into item select id, 0 from generate_series(21, 30) id')
-  await vi.waitFor(() => expect(heard).toEqual(['items', 'items']))
+
+  // ten rows at once; again, where the worker was about to take its lock back when it seemed asleep
+  let id = 21
+  const wakeOnce = async () => {
+    await untilAsleep(database)
+    await database.sql('insert into item select id, 0 from generate_series($1::int, $1::int + 9) id', [id])
+    id += 10
+    await vi.waitFor(() => expect(heard).toEqual(['items', 'items']), { timeout: 1_000, interval: 5 })
+  }
+  await vi.waitFor(wakeOnce, { timeout: 10_000, interval: 5 })
   await database.drained()
 })
 
