@@ -103,7 +103,8 @@ export class Batches {
       broken = false
       return result
     } finally {
-      connection.removeListener('error', ignore)
+      // one that is closed may still be told why it was lost
+      if (!broken) connection.removeListener('error', ignore)
       connection.release(broken)
     }
   }
