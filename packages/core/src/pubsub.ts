@@ -242,6 +242,8 @@ export class PubSub {
       connectionTimeoutMillis: 10_000,
     })
     pool.on('error', (error) => this.#events.emit('error', { error }))
+    // one that is cut as soon as it is there tells so before whoever asked for it can listen
+    pool.on('connect', (client) => client.on('error', () => {}))
     return carryContext(pool)
   }
 
