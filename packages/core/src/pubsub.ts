@@ -10,6 +10,7 @@ import { type InstallReport, install, installSql } from './install/install.js'
 import { installedVersion, notInstalled } from './install/installed.js'
 import { engineVersion } from './install/migrations/index.js'
 import { type Listener, ListenerRegistry } from './listener.js'
+import { logEvents } from './log-events.js'
 import { type Logger, quietLogger } from './logger.js'
 import { checkDefaults, checkOptionNames, type ListenerDefaults, positiveInteger } from './options.js'
 import { currentContext, enterScope, openScope, runInScope } from './publish/context.js'
@@ -299,18 +300,4 @@ function schemaName(name: unknown): string {
     'PGPUBSUB_INVALID_OPTION',
     `schema must be the name of a PostgreSQL schema, 1 to 63 bytes; it is ${JSON.stringify(name)}.`,
   )
-}
-
-function logEvents(events: Events, logger: () => Logger): void {
-  events.on('failed', ({ error, dead, ...where }) => {
-    if (dead) logger().error({ err: error, ...where }, 'the last attempt failed: a dead letter')
-    else logger().warn({ err: error, ...where }, 'an attempt failed, and will be repeated')
-  })
-  events.on('handled', (where) => logger().debug(where, 'handled'))
-  events.on('discarded', ({ error, ...where }) => logger().info({ err: error, ...where }, 'discarded by its handler'))
-  events.on('error', ({ error, listener }) =>
-    logger().error({ err: error, listener }, 'failed, and will be tried again'),
-  )
-  events.on('connectionLost', ({ error }) => logger().warn({ err: error }, 'lost the LISTEN connection; reconnecting'))
-  events.on('connectionRestored', () => logger().info({}, 'the LISTEN connection is back'))
 }
