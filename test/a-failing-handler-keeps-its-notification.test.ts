@@ -86,7 +86,7 @@ test('a handler that is not async and throws at once fails only its own attempt'
   await vi.waitFor(() => expect(handled).toEqual([2]))
   await database.sql('insert into item values (3, 3)')
   await vi.waitFor(() => expect(handled).toEqual([2, 3]))
-  expect(await database.notifications()).toMatchObject([{ attempts: 1 }])
+  await vi.waitFor(async () => expect(await database.notifications()).toMatchObject([{ attempts: 1 }]))
 })
 
 test('an attempt that fails is repeated with its number until one succeeds, and then nothing is left', async ({

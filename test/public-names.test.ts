@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 test('the core exports these names, and no others', () => {
   const forEveryone = [
     ...['PubSub', 'PubSubError', 'errorCodes', 'operations', 'silentLogger'],
-    ...['Discard', 'DoNotRetry', 'RetryAt'],
+    ...['Discard', 'DoNotRetry', 'FailedChanges', 'RetryAt'],
   ]
   const forAdaptersOfOrms = [
     ...['checkOptionNames', 'resolveListenerOptions', 'storedColumns'],
@@ -30,6 +30,7 @@ test('the extension exports these names, and no others', () => {
   expect(Object.keys(extension).sort()).toEqual([
     'Discard',
     'DoNotRetry',
+    'FailedChanges',
     'PubSubError',
     'RetryAt',
     'errorCodes',

@@ -22,6 +22,39 @@ const connectionString = 'postgresql://localhost/x'
 const client = new PrismaClient({ adapter: pubsubAdapter({ connectionString }) })
 const prisma = client.$extends(pubsub({ connectionString }))
 
+test('a transactional handler is given a transaction client, and with batch a list', () => {
+  type Transaction = Parameters<
+    Parameters<typeof prisma.$transaction>[0] extends infer F
+      ? F extends (tx: infer Tx) => unknown
+        ? (tx: Tx) => void
+        : never
+      : never
+  >[0]
+  prisma.media.onPostInsert({ name: 'a', transactional: true }, async ({ new: media, tx }) => {
+    expectTypeOf(media).toEqualTypeOf<Media>()
+    expectTypeOf(await tx.user.findFirst()).toEqualTypeOf<User | null>()
+    expectTypeOf(tx.$executeRaw).toBeFunction()
+    expectTypeOf<keyof typeof tx>().toEqualTypeOf<keyof Transaction>()
+    // @ts-expect-error a transaction does not end the client
+    tx.$disconnect()
+  })
+  prisma.media.onPostInsert({ name: 'a', batch: { size: 10 } }, (changes) => {
+    expectTypeOf(changes).toEqualTypeOf<readonly PostInsert<typeof prisma.media>[]>()
+  })
+  prisma.media.onPostInsert({ name: 'a', batch: { size: 10 }, transactional: true }, async ([change]) => {
+    expectTypeOf(await change?.tx.media.count()).toEqualTypeOf<number | undefined>()
+  })
+  prisma.media.onPostInsert({ name: 'a', transactional: false, lease: { seconds: 5 } }, (change) => {
+    expectTypeOf(change).toEqualTypeOf<PostInsert<typeof prisma.media>>()
+    // @ts-expect-error there is none without transactional
+    change.tx
+  })
+  prisma.media.onPostInsert('a', (change) => {
+    // @ts-expect-error there is none without transactional
+    change.tx
+  })
+})
+
 test('old and new are null by the method, and by the operation', () => {
   prisma.media.onPostSave('a', (change) => {
     expectTypeOf(change.operation).toEqualTypeOf<'insert' | 'update'>()

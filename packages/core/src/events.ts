@@ -8,6 +8,8 @@ export interface PubSubEvents {
   failed: { listener: string; id: bigint; attempt: number; error: unknown; dead: boolean }
   /** A handler threw `Discard`, the `error`; the notification is gone as if it had been handled. */
   discarded: { listener: string; id: bigint; attempt: number; error: unknown }
+  /** A handler ended after its lease had lapsed: another worker has the change, and what this one did has no effect on it. */
+  leaseLost: { listener: string; id: bigint; attempt: number }
   /** A listener has nothing more to do. */
   drained: { listener: string }
   /** Something in the background failed and will be tried again: a claim, a connection. */

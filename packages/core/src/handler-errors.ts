@@ -49,6 +49,36 @@ export class Discard extends Error {
   readonly code = 'PGPUBSUB_DISCARD' as const
 }
 
+/**
+ * Thrown by a handler of batches: these changes have failed, each with an error of its own, and the others are done. In
+ * the order of rows, later changes of a failed one's row count as not done and come again after it. In a transaction the
+ * handler's work is undone as a whole, so there all that have not failed come again.
+ * @example
+ * const results = await index.bulk(changes)
+ * const failed = changes.flatMap((change, i) => (results[i].error ? [[change, results[i].error] as const] : []))
+ * if (failed.length > 0) throw new FailedChanges(failed)
+ */
+export class FailedChanges extends Error {
+  override readonly name = 'FailedChanges'
+  readonly code = 'PGPUBSUB_FAILED_CHANGES' as const
+  /** Ids of the failed changes, and their errors. */
+  readonly failed: ReadonlyMap<bigint, unknown>
+
+  /**
+   * @param failed each change with what it failed of, which may be a {@link RetryAt}, {@link DoNotRetry} or {@link Discard}
+   * @throws PGPUBSUB_INVALID_OPTION when it names no change
+   */
+  constructor(failed: Iterable<readonly [change: { readonly id: bigint }, error: unknown]>) {
+    super('Some changes of the batch have failed.')
+    this.failed = new Map([...failed].map(([change, error]) => [change?.id, error]))
+    if (this.failed.size > 0 && [...this.failed.keys()].every((id) => typeof id === 'bigint')) return
+    throw new PubSubError(
+      'PGPUBSUB_INVALID_OPTION',
+      'FailedChanges takes pairs of a change and its error, one or more: new FailedChanges([[change, error]]).',
+    )
+  }
+}
+
 /** Milliseconds, either since 1970 or from the failure on. */
 export type RetryMoment =
   | { readonly at: number; readonly afterMs: null }

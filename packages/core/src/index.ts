@@ -10,11 +10,13 @@ export {
 } from './change.js'
 export type { DeadLetterFilter, DeadLetterSelection } from './consume/dead-letter-selection.js'
 export type { DeadLetter, DeadLetterListOptions, DeadLetters, InTransaction } from './consume/dead-letters.js'
+export type { HandlerGate } from './consume/handler-gate.js'
+export type { BatchTransaction, TransactionSource } from './consume/transaction.js'
 export type { Worker } from './consume/worker.js'
 export type { Queryable, QueryResult } from './database.js'
 export { type ErrorCode, errorCodes, PubSubError } from './errors.js'
 export type { PubSubEvent, PubSubEvents } from './events.js'
-export { Discard, DoNotRetry, RetryAt, type RetryTime } from './handler-errors.js'
+export { Discard, DoNotRetry, FailedChanges, RetryAt, type RetryTime } from './handler-errors.js'
 export type { InstallReport } from './install/install.js'
 export { keptAsText, members } from './json-members.js'
 export type {
@@ -32,9 +34,11 @@ export type {
 export { type Logger, silentLogger } from './logger.js'
 export {
   checkOptionNames,
+  type Given,
   type ListenerDefaults,
   type ListenerOptions,
   resolveListenerOptions,
+  type Transactional,
 } from './options.js'
 export {
   contextEverUsed,

@@ -1,4 +1,5 @@
 import type { Change, Operation } from './change.js'
+import type { TransactionSource } from './consume/transaction.js'
 import { PubSubError } from './errors.js'
 
 export const wakeModes = ['idle', 'always', 'never'] as const
@@ -72,12 +73,27 @@ export interface ConsumeOptions {
   readonly backoff: Backoff
   /** Milliseconds after which an attempt has failed; null: never. */
   readonly timeoutMs: number | null
+  /** Handlers run in the transaction that deletes their notifications. */
+  readonly transactional: boolean
+  /** Milliseconds that a notification belongs to its worker without a transaction; null: a transaction holds it. */
+  readonly leaseMs: number | null
+  /** The handler takes several changes at once; null: one. */
+  readonly batch: BatchSettings | null
+}
+
+/** How many changes a batch handler is given. */
+export interface BatchSettings {
+  /** The most changes in one call. */
+  readonly size: number
+  /** Milliseconds that the oldest may wait for the batch to fill. */
+  readonly maxWaitMs: number
 }
 
 /** Turns a stored row, as JSON text, into what the handler is given. */
 export type DecodeRow<Row> = (json: string) => Row
 
-export type Handler<Row> = (change: Change<Row>) => unknown
+/** Given one change, or with `batch` a list of them. */
+export type Handler<Row> = (given: Change<Row> | readonly Change<Row>[]) => unknown
 
 /** A declared listener: everything is decided, nothing optional. */
 export interface Listener<Row = unknown> {
@@ -87,6 +103,8 @@ export interface Listener<Row = unknown> {
   /** Column names of the stored row → the names that the handler knows them by; undefined for one it does not know. */
   readonly fieldName: (column: string) => string | undefined
   readonly handler: Handler<Row>
+  /** Where the transactions of transactional handlers come from, where that is not the engine's own pool. */
+  readonly transactions?: TransactionSource
 }
 
 /** The declared listeners of one `PubSub`, by name. */

@@ -9,6 +9,9 @@ export function logEvents(events: Events, logger: () => Logger): void {
   })
   events.on('handled', (where) => logger().debug(where, 'handled'))
   events.on('discarded', ({ error, ...where }) => logger().info({ err: error, ...where }, 'discarded by its handler'))
+  events.on('leaseLost', (where) =>
+    logger().warn(where, 'the lease lapsed while the handler ran; another worker has it'),
+  )
   events.on('error', ({ error, listener }) =>
     logger().error({ err: error, listener }, 'failed, and will be tried again'),
   )

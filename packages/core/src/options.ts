@@ -58,10 +58,46 @@ export interface ListenerOptions {
    * @default no limit
    */
   timeoutMs?: number
+  /**
+   * The handler is given `tx`, the transaction that also deletes the notification: what it writes there is done exactly
+   * once, whatever fails. Handlers of a worker run one after another then, each in a savepoint of its own; those of other
+   * workers beside them.
+   * @default false
+   */
+  transactional?: boolean
+  /**
+   * For handlers that take long: no transaction is open while they run. A notification belongs to its worker for so
+   * long, and a heartbeat prolongs that; when the worker hangs or dies, another takes over when it is over. Up to
+   * `concurrency` of them run at once in one worker.
+   * @default the transaction that deletes the notification is open while its handler runs
+   */
+  lease?: { readonly seconds: number }
+  /**
+   * The handler is given a list of changes: up to `size`, or what there is when the oldest has waited for `maxWaitMs`.
+   * When it throws, all of them have failed; it may throw `FailedChanges` to say which.
+   * @default one change at a time
+   */
+  batch?: {
+    /** The most changes in one call. */
+    readonly size: number
+    /** Milliseconds that the oldest may wait for the list to fill. @default 0 */
+    readonly maxWaitMs?: number
+  }
 }
 
-/** Defaults for every listener of one `PubSub`. */
-export type ListenerDefaults = Omit<ListenerOptions, 'name'>
+/** What a handler is given with the options `O`: a change `C`, with `tx` where it is transactional, or a list of them. */
+export type Given<O, C, Tx> = O extends { batch: object } ? readonly WithTx<O, C, Tx>[] : WithTx<O, C, Tx>
+
+type WithTx<O, C, Tx> = O extends { transactional: true } ? Transactional<C, Tx> : C
+
+/** A change whose handler is transactional. */
+export type Transactional<C, Tx> = C & {
+  /** The transaction that deletes the notification too. To be used only until the handler ends. */
+  readonly tx: Tx
+}
+
+/** Defaults for every listener of one `PubSub`: what does not decide what a handler is given. */
+export type ListenerDefaults = Omit<ListenerOptions, 'name' | 'transactional' | 'lease' | 'batch'>
 
 /** {@link ListenerOptions} after {@link resolveListenerOptions}: nothing is optional any more. */
 export interface ResolvedListenerOptions extends ConsumeOptions {
@@ -79,7 +115,52 @@ export function resolveListenerOptions(
   defaults: ListenerDefaults = {},
 ): ResolvedListenerOptions {
   const name = listenerName(options.name)
-  return { name, ...resolve(`listener "${name}"`, { ...defaults, ...withoutUndefined(options) }) }
+  const where = `listener "${name}"`
+  return { name, ...resolve(where, { ...defaults, ...withoutUndefined(options) }), ...resolveHandling(where, options) }
+}
+
+type Handling = Pick<ConsumeOptions, 'transactional' | 'leaseMs' | 'batch'>
+
+/** What decides how and with what the handler is called. */
+function resolveHandling(where: string, options: ListenerOptions): Handling {
+  const { transactional = false, lease, batch } = options
+  if (typeof transactional !== 'boolean') {
+    throw invalid(`transactional of ${where} must be true or false; it is ${show(transactional)}.`)
+  }
+  if (transactional && lease !== undefined) {
+    throw invalid(
+      `${where} is transactional and has a lease: the one keeps a transaction open while the handler runs, the other does without. Choose one.`,
+    )
+  }
+  if (transactional && options.concurrency !== undefined && options.concurrency > 1) {
+    throw invalid(
+      `concurrency of ${where} can only be 1: transactional handlers of a worker run one after another, in one transaction. Start more workers instead.`,
+    )
+  }
+  return { transactional, leaseMs: leaseMilliseconds(where, lease), batch: batchSettings(where, batch, options) }
+}
+
+function leaseMilliseconds(where: string, lease: unknown): number | null {
+  if (lease === undefined) return null
+  checkOptionNames(`lease of ${where}`, lease, ['seconds'])
+  const { seconds } = lease as { seconds?: unknown }
+  if (typeof seconds === 'number' && seconds >= 1 && seconds <= 86_400) return seconds * 1_000
+  throw invalid(`seconds in lease of ${where} must be a number from 1 to 86400, a day; it is ${show(seconds)}.`)
+}
+
+function batchSettings(where: string, batch: unknown, options: ListenerOptions): Handling['batch'] {
+  if (batch === undefined) return null
+  checkOptionNames(`batch of ${where}`, batch, ['size', 'maxWaitMs'])
+  const other = (['batchSize', 'concurrency'] as const).find((option) => options[option] !== undefined)
+  if (other) {
+    throw invalid(
+      `${where} has batch and ${other}: each call takes batch.size changes, and one call runs at a time in each worker. Leave ${other} out.`,
+    )
+  }
+  const { size, maxWaitMs = 0 } = batch as { size?: unknown; maxWaitMs?: unknown }
+  const most = positiveInteger(`batch of ${where}`, 'size', size)
+  if (maxWaitMs === 0) return { size: most, maxWaitMs }
+  return { size: most, maxWaitMs: timerMilliseconds(`batch of ${where}`, 'maxWaitMs', maxWaitMs) }
 }
 
 const optionNames = [
@@ -112,7 +193,7 @@ export function checkOptionNames(where: string, options: unknown, known: readonl
   throw invalid(`${where} was given the unknown option "${unknown}". The options are ${known.join(', ')}.`)
 }
 
-function resolve(where: string, given: ListenerDefaults): Omit<ResolvedListenerOptions, 'name'> {
+function resolve(where: string, given: ListenerDefaults): Omit<ResolvedListenerOptions, 'name' | keyof Handling> {
   return {
     order: oneOf(where, 'order', orderModes, given.order ?? 'row'),
     wake: oneOf(where, 'wake', wakeModes, given.wake ?? 'idle'),

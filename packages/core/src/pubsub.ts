@@ -12,7 +12,7 @@ import { engineVersion } from './install/migrations/index.js'
 import { type Listener, ListenerRegistry } from './listener.js'
 import { logEvents } from './log-events.js'
 import { type Logger, quietLogger } from './logger.js'
-import { checkDefaults, checkOptionNames, type ListenerDefaults, positiveInteger } from './options.js'
+import { checkDefaults, checkOptionNames, type Given, type ListenerDefaults, positiveInteger } from './options.js'
 import { currentContext, enterScope, openScope, runInScope } from './publish/context.js'
 import { carryContext } from './publish/context-carrier.js'
 import { type JsonRow, type TableListenerOptions, tableListener } from './table-listener.js'
@@ -105,8 +105,11 @@ export class PubSub {
   }
 
   /** Declares a listener on a table. @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_DUPLICATE_LISTENER */
-  onChange(options: TableListenerOptions, handler: (change: Change<JsonRow>) => unknown): void {
-    this.declare(tableListener(options, handler, this.defaults))
+  onChange<const O extends TableListenerOptions>(
+    options: O,
+    handler: (given: Given<O, Change<JsonRow>, Queryable>) => unknown,
+  ): void {
+    this.declare(tableListener(options, handler as Listener['handler'], this.defaults))
   }
 
   /**

@@ -1,4 +1,4 @@
-import { type Change, type Operation, operations } from './change.js'
+import { type Operation, operations } from './change.js'
 import { PubSubError } from './errors.js'
 import type { Listener, StoredColumns } from './listener.js'
 import { type ListenerDefaults, type ListenerOptions, resolveListenerOptions } from './options.js'
@@ -29,7 +29,7 @@ export type JsonRow = Record<string, unknown>
 /** @throws PGPUBSUB_INVALID_OPTION */
 export function tableListener(
   options: TableListenerOptions,
-  handler: (change: Change<JsonRow>) => unknown,
+  handler: Listener['handler'],
   defaults: ListenerDefaults,
 ): Listener {
   const { name, order, wake, ...consume } = resolveListenerOptions(options, defaults)
@@ -71,7 +71,7 @@ export function tableListener(
     consume,
     decode: (json) => JSON.parse(json),
     fieldName: (column) => column,
-    handler: handler as Listener['handler'],
+    handler,
   }
 }
 

@@ -1,5 +1,6 @@
 import { PubSub, type PubSubOptions } from '@pgpubsub/core'
 import { Prisma } from '@prisma/client/extension'
+import { prismaTransactions } from './batch-transaction.js'
 import { type ClientInternals, readModels } from './data-model.js'
 import { listenerDecorator } from './decorator.js'
 import { type FamilyMethod, type LooseOptions, modelListener } from './model-listener.js'
@@ -23,18 +24,22 @@ export function pubsub(options: PubSubOptions) {
     const declareOn = <M extends FamilyMethod>(method: M) =>
       function (this: unknown, ...call: [nameOrOptions?: string | LooseOptions, handler?: unknown]) {
         const [nameOrOptions = {}, handler] = call
-        const name = Prisma.getExtensionContext(this).$name as string
+        const { $name: name, $parent: parent } = Prisma.getExtensionContext(this) as ModelContext
         const model = models.get(name)
         if (!model) throw new Error(`Prisma calls this model ${name}, and its data model does not have it.`)
         const given = typeof nameOrOptions === 'string' ? { name: nameOrOptions } : nameOrOptions
-        const resolve = (fallbackName: string, toCall: unknown) =>
-          modelListener(method, model, given, fallbackName, toCall, engine.defaults)
+        // the client that was extended last, as far as a model can tell
+        const transactions = prismaTransactions(() => (parent === base ? (extended as unknown as RootClient) : parent))
+        const resolve = (fallbackName: string, toCall: unknown) => ({
+          ...modelListener(method, model, given, fallbackName, toCall, engine.defaults),
+          transactions,
+        })
         // whether there is a handler is what was written, not what it is: an import cycle makes it undefined
         if (call.length > 1) return engine.declare(resolve(nameOf(handler), handler))
         resolve('a decorated method', () => {}) // what is wrong is said here, and not when an instance is registered
         return listenerDecorator(method, engine, resolve)
       }
-    return client.$extends({
+    const extended = client.$extends({
       name: 'pgpubsub',
       model: {
         $allModels: {
@@ -69,7 +74,14 @@ export function pubsub(options: PubSubOptions) {
         $pubsub: PubSubClient
       },
     })
+    return extended
   })
+}
+
+/** What Prisma tells a method of a model. `$parent`: the client that the model's client extends. */
+interface ModelContext {
+  readonly $name: string
+  readonly $parent: RootClient
 }
 
 const nameOf = (handler: unknown): string => (typeof handler === 'function' ? handler.name : '')

@@ -11,6 +11,7 @@ export {
   DoNotRetry,
   type ErrorCode,
   errorCodes,
+  FailedChanges,
   type InstallReport,
   type ListenerDefaults,
   type ListenOptions,
@@ -23,6 +24,7 @@ export {
   RetryAt,
   type RetryTime,
   silentLogger,
+  type Transactional,
   type Worker,
 } from '@pgpubsub/core'
 export { pubsubAdapter } from './adapter.js'

@@ -31,6 +31,7 @@ export type LooseOptions = Record<string, unknown> & { name?: string }
 
 const optionNames = [
   ...['name', 'order', 'wake', 'batchSize', 'concurrency', 'attempts', 'backoff', 'timeoutMs'],
+  ...['transactional', 'lease', 'batch'],
   ...['columns', 'omit', 'select', 'keysOnly'],
 ]
 

@@ -7,6 +7,7 @@ import {
   runInScope,
   setContextSql,
 } from '@pgpubsub/core'
+import { throughGate } from './batch-transaction.js'
 import { isRead, type OperationCall, rawText, transactionOf, writes } from './operation.js'
 import { TransactionContext } from './transaction-context.js'
 
@@ -20,7 +21,7 @@ import { TransactionContext } from './transaction-context.js'
 
 /** A client or a transaction of Prisma, as far as it is used here. */
 export interface RawClient {
-  $queryRawUnsafe(sql: string): PromiseLike<unknown>
+  $queryRawUnsafe(sql: string, ...values: unknown[]): PromiseLike<unknown>
   $executeRawUnsafe(sql: string, ...values: unknown[]): PromiseLike<number>
 }
 
@@ -51,7 +52,7 @@ export class RequestContext {
     const json = writes(call) ? (currentScope()?.json ?? '') : undefined
     if (!transaction) return json ? this.#single(json, query) : query()
     const running = this.#transactions.get(transaction.id)
-    return running ? running.run({ json, sql }, query) : query()
+    return throughGate(transaction.id, async () => (running ? running.run({ json, sql }, query) : query()))
   }
 
   async #single(json: string, query: () => PromiseLike<unknown>): Promise<unknown> {
@@ -127,7 +128,8 @@ async function askAdapter(client: RawClient): Promise<boolean> {
 // where Prisma keeps, on the client that runs in a transaction, which one that is
 const transactionScope = Symbol.for('prisma.client.transaction.scope_context')
 
-function transactionId(tx: object): unknown {
+/** Which transaction a client of Prisma runs in. */
+export function transactionId(tx: object): unknown {
   return (tx as { [transactionScope]?: { txId?: unknown } })[transactionScope]?.txId
 }
 

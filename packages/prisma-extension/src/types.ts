@@ -1,11 +1,13 @@
 import type {
   ListenerOptions as CoreListenerOptions,
   DeleteChange,
+  Given,
   InsertChange,
   TruncateChange,
   UpdateChange,
 } from '@pgpubsub/core'
 import type { Prisma } from '@prisma/client/extension'
+import type { ITXClientDenyList, Types } from '@prisma/client/runtime/client'
 
 type Read<T> = Prisma.Result<T, object, 'findFirstOrThrow'>
 
@@ -64,6 +66,15 @@ export interface ModelListenerOptions<T> extends Omit<CoreListenerOptions, 'name
   keysOnly?: boolean
 }
 
+/**
+ * The transaction client that a transactional handler is given as `tx`: what `prisma.$transaction(async (tx) => …)` gives.
+ * `T` is the type of a delegate of the client: `typeof prisma.media`.
+ */
+export type TransactionOf<T> =
+  T extends Types.Extensions.DynamicModelExtensionThis<infer TypeMap, infer _Model extends PropertyKey, infer Args>
+    ? Omit<Types.Extensions.DynamicClientExtensionThis<TypeMap, Types.Extensions.TypeMapCbDef, Args>, ITXClientDenyList>
+    : never
+
 /** The row that the handler sees: without the fields that the options keep out of it. */
 export type StoredRow<T, O> = O extends { keysOnly: true }
   ? Partial<Row<T>>
@@ -100,6 +111,13 @@ type Contradicting<O> = O extends { select: object; omit: object }
     ? 'keysOnly'
     : never
 
+/** What the handler of a listener with the options `O` is given. */
+export type HandlerInput<K extends ChangeKind, T, O> = Given<
+  O,
+  ChangeKinds<StoredRow<T, O>, FieldOf<T>>[K],
+  TransactionOf<T>
+>
+
 /** The method decorator that a listener without a handler is. */
 export type ListenerDecorator<C> = <This>(
   method: (this: This, change: C) => unknown,
@@ -114,12 +132,12 @@ export interface ListenMethod<K extends ChangeKind> {
   <T, const O extends OptionsOf<K, T>>(
     this: T,
     options: Exactly<OptionsOf<K, T>, O>,
-    handler: (change: ChangeKinds<StoredRow<T, O>, FieldOf<T>>[K]) => unknown,
+    handler: (given: HandlerInput<K, T, O>) => unknown,
   ): void
   <T>(this: T, name: string, handler: (change: ChangeKinds<Row<T>>[K]) => unknown): void
   <T, const O extends OptionsOf<K, T>>(
     this: T,
     options?: Exactly<OptionsOf<K, T>, O>,
-  ): ListenerDecorator<ChangeKinds<StoredRow<T, O>, FieldOf<T>>[K]>
+  ): ListenerDecorator<HandlerInput<K, T, O>>
   <T>(this: T, name: string): ListenerDecorator<ChangeKinds<Row<T>>[K]>
 }

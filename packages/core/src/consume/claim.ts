@@ -1,4 +1,4 @@
-import type { Queryable } from '../database.js'
+import type { Queryable, ResultRow } from '../database.js'
 import type { OrderMode } from '../listener.js'
 import { identifier } from '../quote.js'
 import { Statement } from './statement.js'
@@ -16,6 +16,12 @@ export interface Claimed {
   /** Failed attempts so far. */
   readonly attempts: number
   readonly createdAt: Date
+  /** It was in flight when its worker died, and is handled alone. */
+  readonly alone: boolean
+  /** Whose lease on it has lapsed. */
+  readonly lease: string | null
+  /** The transaction that had locked it before, by its 32-bit id; null where none had. */
+  readonly lockedBefore: string | null
 }
 
 export interface Claim {
@@ -32,7 +38,10 @@ export interface Claim {
 
 // key: as text, since a program may have told pg to read bigint as a number, which cannot hold it
 const columns = /* sql */ `n.id, n.key::text as key, n.operation, n.old::text as old, n.new::text as new, n.changed,
-    n.context::text as context, n.attempts, n.created_at`
+    n.context::text as context, n.attempts, n.created_at, n.alone, n.lease`
+
+// A locked row keeps the id of the transaction that locked it, also when that has ended. To be read before one's own lock.
+const lockedBefore = /* sql */ `nullif(n.xmax::text, '0') as locked_before`
 
 const lowestReady = (schema: string) => /* sql */ `
     select n.id from ${schema}.notification n
@@ -47,7 +56,7 @@ const lowestReady = (schema: string) => /* sql */ `
  */
 const claimAny = (schema: string) => /* sql */ `
   with claimed as materialized (
-    select ${columns}
+    select ${columns}, ${lockedBefore}
     from ${schema}.notification n
     where n.listener = $1 and not n.waiting and n.id > $2
     order by n.id
@@ -74,7 +83,7 @@ const claimAny = (schema: string) => /* sql */ `
  */
 const claimByRow = (schema: string) => /* sql */ `
   with page as materialized (
-    select n.id, coalesce(n.key, n.id) as key
+    select n.id, coalesce(n.key, n.id) as key, ${lockedBefore}
     from ${schema}.notification n
     where n.listener = $1 and not n.waiting and n.id > $2
       and coalesce(n.key, n.id) <> all ($4::bigint[])
@@ -102,12 +111,14 @@ const claimByRow = (schema: string) => /* sql */ `
     group by p.key
     having count(*) = count(locked.id)
   ), lowest as materialized (${lowestReady(schema)})
-  select ${columns}, (select l.id from lowest l) as lowest
+  select ${columns}, (select l.id from lowest l) as lowest, (
+      select json_object_agg(p.id, p.locked_before) from page p where p.locked_before is not null
+    ) as locked_before
   from ${schema}.notification n
   where n.listener = $1 and not n.waiting
     and n.id = any (array(select p.id from page p where p.key in (select t.key from taken t)))
   union all
-  select p.id, p.key::text, null, null, null, null, null, null, null, (select l.id from lowest l)
+  select p.id, p.key::text, null, null, null, null, null, null, null, null, null, (select l.id from lowest l), null
   from page p where p.key not in (select t.key from taken t)
   order by id
 `
@@ -127,13 +138,14 @@ const olderOf = (schema: string) => /* sql */ `
 `
 
 /**
- * Claims notifications whose retry is due. `$1` listener, `$2` limit. Of a key only the oldest can have failed, but
- * where a listener became ordered later, or dead letters are retried, there may be more: then the oldest comes first.
+ * Claims notifications whose retry is due, or whose lease has lapsed. `$1` listener, `$2` limit, `$3` those to be handled
+ * alone, or the others. Of a key only the oldest can have failed, but where a listener became ordered later, or dead
+ * letters are retried, there may be more: then the oldest comes first.
  */
 const claimDue = (schema: string) => /* sql */ `
-  select ${columns}
+  select ${columns}, ${lockedBefore}
   from ${schema}.notification n
-  where n.listener = $1 and n.run_at <= now()
+  where n.listener = $1 and n.run_at <= now() and n.alone = $3
     and not exists (
       select from ${schema}.notification w
       where w.listener = $1 and w.waiting_key = n.waiting_key and w.id < n.id
@@ -142,13 +154,6 @@ const claimDue = (schema: string) => /* sql */ `
   limit $2
   for update skip locked
 `
-
-/**
- * Statistics of a queue are always wrong: analyzed when it was empty, claimed from when it is huge. With these settings
- * every statement above has only one plan, through the index that is made for it, and so need not be planned again.
- */
-export const claimPlan = /* sql */ `set local enable_seqscan = off; set local enable_bitmapscan = off; set local jit = off;
-  set local plan_cache_mode = force_generic_plan`
 
 /** The statements that take notifications for one listener, in the transaction of the caller. */
 export class Claimer {
@@ -196,14 +201,16 @@ export class Claimer {
     return claimed.filter(({ key }) => key === null || !older.has(key))
   }
 
+  /** Those to be handled alone are claimed one at a time, when no other is due. */
   async due(db: Queryable, limit: number): Promise<Claimed[]> {
-    const { rows } = await this.#due.run(db, [this.#listener, limit])
-    return rows.map(claimedRow)
+    const { rows } = await this.#due.run(db, [this.#listener, limit, false])
+    if (rows.length > 0) return rows.map(claimedRow)
+    const alone = await this.#due.run(db, [this.#listener, 1, true])
+    return alone.rows.map(claimedRow)
   }
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: the columns are those of the statements above
-function claimedRow(row: any): Claimed {
+function claimedRow(row: ResultRow): Claimed {
   return {
     id: BigInt(row.id),
     key: row.key,
@@ -214,5 +221,13 @@ function claimedRow(row: any): Claimed {
     context: row.context,
     attempts: row.attempts,
     createdAt: new Date(row.created_at),
+    alone: row.alone,
+    lease: row.lease,
+    lockedBefore: lockerOf(row),
   }
+}
+
+/** A claim by row gives those of all its rows together. */
+function lockerOf({ id, locked_before: before }: ResultRow): string | null {
+  return before !== null && typeof before === 'object' ? (before[id] ?? null) : before
 }

@@ -1,6 +1,7 @@
 import { setTimeout as pass } from 'node:timers/promises'
 import { reconnectBackoff } from './backoff.js'
-import { Batches, type BatchOptions, type BatchResult } from './batch.js'
+import { Batches, type BatchOptions, type BatchResult, type BatchSource } from './batch.js'
+import { LeasedBatches } from './leased-batches.js'
 import { Signal } from './signal.js'
 import type { Asleep, WakeLine } from './wake.js'
 import type { Writers } from './writers.js'
@@ -29,7 +30,7 @@ const longestLookMs = 250
 export class Consumer {
   readonly #options: ConsumerOptions
   readonly #signal = new Signal()
-  readonly #batches: Batches
+  readonly #batches: BatchSource
   #blockedRounds = 0
   #paused = false
   #lastWorkAt = 0
@@ -38,7 +39,10 @@ export class Consumer {
 
   constructor(options: ConsumerOptions) {
     this.#options = options
-    this.#batches = new Batches({ ...options, sweepMs: options.pollMs, onMore: () => void this.#wakeOthers() })
+    const { leaseMs } = options.listener.consume
+    const batches = { ...options, sweepMs: options.pollMs, onMore: () => void this.#wakeOthers() }
+    const onFree = () => this.#signal.set()
+    this.#batches = leaseMs === null ? new Batches(batches) : new LeasedBatches({ ...batches, onFree }, leaseMs)
     options.line.wakes(this.#name, this.#signal)
     options.stop.draining.addEventListener('abort', () => this.#signal.set(), { once: true })
   }
@@ -67,6 +71,7 @@ export class Consumer {
         if (!this.#stopping) await this.#signal.wait(reconnectBackoff(++failures))
       }
     }
+    await this.#batches.end()
     // what goes back, and what waits for its retry, others may not know of
     await this.#wakeOthers()
   }
@@ -82,7 +87,7 @@ export class Consumer {
         this.#lastWorkAt = performance.now()
       }
     }
-    if (!this.#handledSome || this.#paused || this.#stopping) return
+    if (!this.#handledSome || !this.#batches.isIdle || this.#paused || this.#stopping) return
     this.#handledSome = false
     this.#options.events.emit('drained', { listener: this.#name })
   }

@@ -2,42 +2,78 @@ import type { Queryable } from '../database.js'
 import { mostDelayMs, type RetryMoment } from '../handler-errors.js'
 import type { ConsumeOptions, Listener } from '../listener.js'
 import { identifier } from '../quote.js'
+import type { Failure } from './attempt.js'
 import type { Claimed } from './claim.js'
-import type { Failure } from './dispatch.js'
 import { Statement } from './statement.js'
 
-// A batch is either of fresh notifications or of due ones, so `waiting` is the same for all: with it every statement
-// goes straight through the primary key.
+/** Where the notifications of a batch are, and whose they are: the same for all of them. */
+export interface Place {
+  /** They were put off before, or are leased. With it every statement goes straight through the primary key. */
+  readonly waiting: boolean
+  /** The lease by which they are held; null: by the locks of the transaction. */
+  readonly lease: string | null
+}
+
+// What is held by a lease may be another worker's by now, and is not touched then.
+const held = /* sql */ `n.listener = $1 and n.waiting = $2 and ($4::uuid is null or n.lease = $4)`
 
 const deleteDone = (schema: string) => /* sql */ `
   delete from ${schema}.notification n
-  where n.listener = $1 and n.waiting = $2 and n.id = any ($3::bigint[])
+  where ${held} and n.id = any ($3::bigint[])
+  returning n.id
 `
 
 // clock_timestamp: now() is when the batch began. A delay counts by the server's clock, a point in time is one.
-const retryLater = (schema: string) => /* sql */ `
+const putOff = (schema: string) => /* sql */ `
   update ${schema}.notification n
-  set attempts = n.attempts + 1, waiting = true, waiting_key = n.key, last_error = f.error,
+  set attempts = n.attempts + f.counts, waiting = true, waiting_key = n.key, alone = coalesce(f.alone, n.alone), lease = null,
+    last_error = coalesce(f.error, n.last_error),
     run_at = coalesce(to_timestamp(f.at / 1000), clock_timestamp() + f.delay * interval '1 millisecond')
-  from unnest($3::bigint[], $4::float8[], $5::float8[], $6::text[]) as f (id, at, delay, error)
-  where n.listener = $1 and n.waiting = $2 and n.id = f.id
+  from unnest($3::bigint[], $5::float8[], $6::float8[], $7::int[], $8::boolean[], $9::text[])
+    as f (id, at, delay, counts, alone, error)
+  where ${held} and n.id = f.id
+  returning n.id
 `
 
 const bury = (schema: string) => /* sql */ `
   with dead as (
     delete from ${schema}.notification n
-    where n.listener = $1 and n.waiting = $2 and n.id = any ($3::bigint[])
+    where ${held} and n.id = any ($3::bigint[])
     returning n.*
+  ), buried as (
+    insert into ${schema}.dead_letter (id, listener, operation, key, old, new, changed, context, attempts, last_error, created_at)
+    select d.id, d.listener, d.operation, d.key, d.old, d.new, d.changed, d.context, d.attempts + 1, f.error, d.created_at
+    from dead d join unnest($3::bigint[], $5::text[]) as f (id, error) using (id)
   )
-  insert into ${schema}.dead_letter (id, listener, operation, key, old, new, changed, context, attempts, last_error, created_at)
-  select d.id, d.listener, d.operation, d.key, d.old, d.new, d.changed, d.context, d.attempts + 1, f.error, d.created_at
-  from dead d join unnest($3::bigint[], $4::text[]) as f (id, error) using (id)
+  select id from dead
 `
 
-/** Writes the outcome of a batch, in the transaction that claimed it. */
+/** A notification that is stored again, for a later attempt. */
+interface PutOff {
+  readonly id: bigint
+  readonly moment: RetryMoment
+  /** Whether this attempt counts. */
+  readonly counts: boolean
+  /** Whether it is handled alone from now on; null: as it was. */
+  readonly alone: boolean | null
+  /** Null: as it was. */
+  readonly error: string | null
+}
+
+const atOnce: RetryMoment = { at: null, afterMs: 0 }
+
+/** What became of failures. */
+export interface Settled {
+  /** Those that have become dead letters. */
+  readonly dead: readonly Failure[]
+  /** Those that were another worker's already, so that nothing was written. */
+  readonly lost: readonly Claimed[]
+}
+
+/** Writes what became of notifications. */
 export class Settler {
   readonly #deleteDone: Statement
-  readonly #retryLater: Statement
+  readonly #putOff: Statement
   readonly #bury: Statement
   readonly #listener: string
   readonly #consume: ConsumeOptions
@@ -46,36 +82,77 @@ export class Settler {
     const schema = identifier(schemaName)
     this.#listener = definition.name
     this.#deleteDone = new Statement(deleteDone(schema), prepared)
-    this.#retryLater = new Statement(retryLater(schema), prepared)
+    this.#putOff = new Statement(putOff(schema), prepared)
     this.#bury = new Statement(bury(schema), prepared)
     this.#consume = consume
   }
 
-  async done(db: Queryable, waiting: boolean, notifications: readonly Claimed[]): Promise<void> {
-    if (notifications.length === 0) return
-    await this.#deleteDone.run(db, [this.#listener, waiting, notifications.map(({ id }) => id)])
+  /** Deletes them. @returns those that were another worker's already */
+  async done(db: Queryable, place: Place, notifications: readonly Claimed[]): Promise<Claimed[]> {
+    if (notifications.length === 0) return []
+    const gone = await this.#run(this.#deleteDone, db, place, notifications, [])
+    return notifications.filter(({ id }) => !gone.has(id))
   }
 
-  /** @returns which of the failures have become dead letters. */
-  async failed(db: Queryable, waiting: boolean, failures: readonly Failure[]): Promise<Failure[]> {
-    const isLast = ({ notification, verdict }: Failure) =>
-      verdict.kind === 'bury' || notification.attempts + 1 >= this.#consume.attempts
-    const dead = failures.filter(isLast)
-    const retried = failures.filter((failure) => !isLast(failure))
-    if (retried.length > 0) await this.#putOff(db, waiting, retried)
-    if (dead.length > 0) await this.#bury.run(db, [this.#listener, waiting, idsOf(dead), dead.map(errorText)])
-    return dead
+  /** Puts them off, or makes them dead letters after their last attempt. */
+  async failed(db: Queryable, place: Place, failures: readonly Failure[]): Promise<Settled> {
+    const dead = failures.filter((failure) => this.#isLast(failure))
+    const retried = failures.filter((failure) => !this.#isLast(failure))
+    const later = retried.map((failure) => ({
+      id: failure.notification.id,
+      moment: this.#nextAttempt(failure),
+      counts: true,
+      alone: failure.verdict.kind === 'interrupted',
+      error: errorText(failure),
+    }))
+    const written = await this.#putAllOff(db, place, later)
+    for (const id of await this.#buryAll(db, place, dead)) written.add(id)
+    return { dead, lost: failures.map(({ notification }) => notification).filter(({ id }) => !written.has(id)) }
   }
 
-  async #putOff(db: Queryable, waiting: boolean, failures: readonly Failure[]): Promise<void> {
-    const moments = failures.map((failure) => this.#nextAttempt(failure))
-    const at = moments.map((moment) => moment.at)
-    const delays = moments.map((moment) => moment.afterMs)
-    await this.#retryLater.run(db, [this.#listener, waiting, idsOf(failures), at, delays, failures.map(errorText)])
+  /** Stores them as they were, to be handled at once; alone, where they may have killed a worker. */
+  async handBack(db: Queryable, place: Place, notifications: readonly Claimed[], alone: true | null): Promise<void> {
+    const back = notifications.map(({ id }) => ({ id, moment: atOnce, counts: false, alone, error: null }))
+    await this.#putAllOff(db, place, back)
+  }
+
+  async #putAllOff(db: Queryable, place: Place, list: readonly PutOff[]): Promise<Set<bigint>> {
+    if (list.length === 0) return new Set()
+    return this.#run(this.#putOff, db, place, list, [
+      list.map(({ moment }) => moment.at),
+      list.map(({ moment }) => moment.afterMs),
+      list.map(({ counts }) => Number(counts)),
+      list.map(({ alone }) => alone),
+      list.map(({ error }) => error),
+    ])
+  }
+
+  async #buryAll(db: Queryable, place: Place, dead: readonly Failure[]): Promise<Set<bigint>> {
+    if (dead.length === 0) return new Set()
+    const notifications = dead.map(({ notification }) => notification)
+    return this.#run(this.#bury, db, place, notifications, [dead.map(errorText)])
+  }
+
+  async #run(
+    statement: Statement,
+    db: Queryable,
+    { waiting, lease }: Place,
+    notifications: readonly { readonly id: bigint }[],
+    values: unknown[],
+  ): Promise<Set<bigint>> {
+    const ids = notifications.map(({ id }) => id)
+    const { rows } = await statement.run(db, [this.#listener, waiting, ids, lease, ...values])
+    return new Set(rows.map(({ id }) => BigInt(id)))
+  }
+
+  #isLast({ notification, verdict }: Failure): boolean {
+    return verdict.kind === 'bury' || notification.attempts + 1 >= this.#consume.attempts
   }
 
   #nextAttempt({ notification, verdict }: Failure): RetryMoment {
     if (verdict.kind === 'retryAt') return verdict.moment
+    // the first time it may have been anything: another worker takes it at once
+    if (verdict.kind === 'interrupted' && !notification.alone) return atOnce
     return { at: null, afterMs: this.#delay(notification.attempts + 1) }
   }
 
@@ -90,8 +167,6 @@ export class Settler {
     return 60_000
   }
 }
-
-const idsOf = (failures: readonly Failure[]) => failures.map(({ notification }) => notification.id)
 
 /** What is kept of an error: its stack, which has the message in it, without what PostgreSQL cannot store. */
 function errorText({ error }: Failure): string {

@@ -1,3 +1,4 @@
+import { isMap } from 'node:util/types'
 import { type RetryMoment, retryTime } from '../handler-errors.js'
 
 /** What becomes of a notification whose handler has thrown. */
@@ -6,6 +7,8 @@ export type Verdict =
   | { readonly kind: 'retryAt'; readonly moment: RetryMoment }
   | { readonly kind: 'bury' }
   | { readonly kind: 'discard' }
+  /** Its worker died, hung or was cut off: the handler has said nothing. */
+  | { readonly kind: 'interrupted' }
 
 const retry: Verdict = { kind: 'retry' }
 
@@ -27,5 +30,15 @@ export function verdictOf(error: unknown): Verdict {
     }
   } catch {
     return retry
+  }
+}
+
+/** The failed ones of a batch, where the handler's error names them. */
+export function failedChanges(error: unknown): ReadonlyMap<bigint, unknown> | null {
+  try {
+    const { code, failed } = (error ?? {}) as { code?: unknown; failed?: unknown }
+    return code === 'PGPUBSUB_FAILED_CHANGES' && isMap(failed) ? (failed as Map<bigint, unknown>) : null
+  } catch {
+    return null
   }
 }

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events'
-import type { Connection } from '../database.js'
 import type { StopSignals } from './dispatch.js'
+import type { BatchTransaction } from './transaction.js'
 
 /**
  * Runs the handlers of a batch with signals of its own, which abort with the worker's, and at once when the batch's
@@ -8,7 +8,7 @@ import type { StopSignals } from './dispatch.js'
  * nothing more of it is begun, and what runs is given up on.
  */
 export async function whileConnected<T>(
-  connection: Connection,
+  transaction: BatchTransaction,
   worker: StopSignals,
   work: (stop: StopSignals) => Promise<T>,
 ): Promise<T> {
@@ -26,12 +26,12 @@ export async function whileConnected<T>(
   if (worker.abort.aborted) giveUp()
   worker.draining.addEventListener('abort', drain)
   worker.abort.addEventListener('abort', giveUp)
-  connection.on('error', lost)
+  const isOver = transaction.onLost(lost)
   try {
     return await work({ draining: draining.signal, abort: abort.signal })
   } finally {
     worker.draining.removeEventListener('abort', drain)
     worker.abort.removeEventListener('abort', giveUp)
-    connection.removeListener('error', lost)
+    isOver()
   }
 }

@@ -25,6 +25,10 @@ export const notificationTable = (schema: string) => /* sql */ `
     run_at timestamptz,
     -- Its key while it waits: a column of its own, so that no index but the one on it can answer for it.
     waiting_key bigint,
+    -- It was in flight when its worker died, and is handled alone from then on: it may be what killed it.
+    alone boolean not null default false,
+    -- Whose it is until run_at, while its handler runs outside of a transaction; another worker may take it then.
+    lease uuid,
     last_error text,
     created_at timestamptz not null default clock_timestamp(),
     primary key (listener, waiting, id)

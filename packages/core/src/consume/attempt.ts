@@ -1,0 +1,80 @@
+import type { Listener } from '../listener.js'
+import { runOutsideScopes } from '../publish/context.js'
+import type { Claimed } from './claim.js'
+import { HandlerFailed, inSavepoint } from './savepoint.js'
+import { withinTimeLimit } from './time-limit.js'
+import { toChange } from './to-change.js'
+import type { BatchTransaction } from './transaction.js'
+import { untilAborted } from './until-aborted.js'
+import { failedChanges, type Verdict, verdictOf } from './verdict.js'
+
+/** A notification whose attempt has failed, and what becomes of it. */
+export interface Failure {
+  readonly notification: Claimed
+  readonly error: unknown
+  readonly verdict: Verdict
+}
+
+/** What one call of the handler is given: one notification, or with `batch` several. */
+export type Call = readonly Claimed[]
+
+/** What became of a call. What is in neither list goes back as it was. */
+export interface Attempted {
+  readonly done: readonly Claimed[]
+  readonly failures: readonly Failure[]
+}
+
+/** Calls the handler once. */
+export type Attempt = (call: Call, stop: AbortSignal) => Promise<Attempted>
+
+/** Handlers that run beside the transaction of their batch, or without one. */
+export function plainAttempt(listener: Listener): Attempt {
+  return async (call, stop) => {
+    try {
+      await runOutsideScopes(() => callHandler(listener, call, stop))
+      return { done: call, failures: [] }
+    } catch (error) {
+      const failures = failuresOf(call, error)
+      const failed = new Set(failures.map(({ notification }) => notification))
+      return { done: call.filter((notification) => !failed.has(notification)), failures }
+    }
+  }
+}
+
+/** Handlers that run in the transaction of their batch. Throws only what is wrong with the transaction itself. */
+export function transactionalAttempt(listener: Listener, transaction: BatchTransaction): Attempt {
+  return async (call, stop) => {
+    try {
+      // what is given up on when the worker stops is undone
+      await inSavepoint(transaction, (tx) => untilAborted(callHandler(listener, call, stop, tx), stop, throwStopped))
+      return { done: call, failures: [] }
+    } catch (error) {
+      if (!(error instanceof HandlerFailed)) throw error
+      return { done: [], failures: failuresOf(call, error.error) }
+    }
+  }
+}
+
+const throwStopped = (): never => {
+  throw new Error('The worker was stopped.')
+}
+
+async function callHandler(listener: Listener, call: Call, stop: AbortSignal, tx?: unknown): Promise<void> {
+  const { batch, timeoutMs } = listener.consume
+  const handle = (signal: AbortSignal) => {
+    const changes = call.map((notification) => toChange(listener, notification, signal, tx))
+    return listener.handler(batch ? changes : (changes[0] as (typeof changes)[number]))
+  }
+  await withinTimeLimit(timeoutMs, stop, handle)
+}
+
+/** A handler of batches may say which of them have failed; otherwise all of them have. */
+function failuresOf(call: Call, error: unknown): Failure[] {
+  const failed = failedChanges(error)
+  const known = failed && call.filter(({ id }) => failed.has(id))
+  if (!known?.length) return call.map((notification) => ({ notification, error, verdict: verdictOf(error) }))
+  return known.map((notification) => {
+    const own = failed?.get(notification.id)
+    return { notification, error: own, verdict: verdictOf(own) }
+  })
+}

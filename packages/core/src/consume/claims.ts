@@ -1,0 +1,140 @@
+import type { Queryable, ResultRow } from '../database.js'
+import type { Listener } from '../listener.js'
+import { identifier } from '../quote.js'
+import { type Claimed, Claimer } from './claim.js'
+import { NextRetry } from './next-retry.js'
+import { isPaused } from './pause.js'
+import { setPlan } from './plan.js'
+import { Position } from './position.js'
+import { Statement } from './statement.js'
+import type { BatchTransaction, TransactionSource } from './transaction.js'
+import { currentWriters, markAsWriter } from './writers.js'
+
+export interface ClaimsOptions {
+  readonly listener: Listener
+  readonly schema: string
+  /** Milliseconds after which the claims begin at the head again. */
+  readonly sweepMs: number
+  /** Whether connections keep statements. */
+  readonly prepared: boolean
+  /** Called when there is more than one claim takes. */
+  readonly onMore: () => void
+}
+
+/** What a transaction has claimed: fresh notifications, or ones that waited for their retry; never both. */
+export interface Batch {
+  readonly notifications: readonly Claimed[]
+  readonly waiting: boolean
+  /** It is as many as the claim might take. */
+  readonly full: boolean
+  /** There may be more that can be taken. */
+  readonly more: boolean
+  /** There is more that cannot be taken. */
+  readonly blocked: boolean
+}
+
+// The snapshot tells which transactions were running before the claim looked; see Position. Serializable would make
+// claims of two workers fail each other, so the isolation level does not depend on the database's default.
+// Nor may a slow handler be taken for a forgotten transaction; servers before 17 have no transaction_timeout.
+const prologue = (schema: string, { definition, consume }: Listener) => /* sql */ `
+  select pg_snapshot_xmin(s)::text as oldest, pg_snapshot_xmax(s)::text as next,
+    (extract(epoch from clock_timestamp()) * 1000)::float8 as now,
+    ${isPaused(identifier(schema), definition.name)} as paused, ${setPlan},
+    set_config('idle_in_transaction_session_timeout', '0', true),
+    case when current_setting('transaction_timeout', true) is not null then set_config('transaction_timeout', '0', true) end
+    ${consume.transactional ? `, ${markAsWriter(schema)}` : ''}
+  from pg_current_snapshot() s`
+
+// A look at the locks costs about as much as a claim of a few rows, so it is not taken before each.
+const lookMs = 20
+
+/** The claims of one listener in one worker: what each takes, and where it begins. */
+export class Claims {
+  readonly #options: ClaimsOptions
+  readonly #claimer: Claimer
+  readonly #position = new Position()
+  readonly #nextRetry: NextRetry
+  readonly #currentWriters: Statement
+  readonly #prologue: string
+  #nextSweepAt = 0
+  #nextLookAt = 0
+
+  constructor(options: ClaimsOptions) {
+    this.#options = options
+    const { listener, schema, prepared } = options
+    const { name, order } = listener.definition
+    this.#prologue = prologue(schema, listener)
+    this.#claimer = new Claimer(schema, name, order, prepared)
+    this.#nextRetry = new NextRetry(schema, name, prepared)
+    this.#currentWriters = new Statement(currentWriters(schema), prepared)
+  }
+
+  /** Every notification that is ready has an id above this. */
+  get start(): bigint {
+    return this.#position.start
+  }
+
+  /** When the next retry is due, as far as this worker knows. */
+  get nextRetry(): NextRetry {
+    return this.#nextRetry
+  }
+
+  /** Begins a transaction to claim in; where the listener is paused, nothing may be taken. */
+  async begin(source: TransactionSource): Promise<{ transaction: BatchTransaction; paused: boolean }> {
+    const transaction = await source.begin(this.#prologue)
+    try {
+      return { transaction, paused: await this.#prepare(transaction, transaction.first) }
+    } catch (error) {
+      transaction.end()
+      throw error
+    }
+  }
+
+  async #prepare(db: Queryable, { oldest, next, paused }: ResultRow): Promise<boolean> {
+    this.#position.observe({ oldest: BigInt(oldest), next: BigInt(next) })
+    if (this.#position.isHeldBack) await this.#lookAtWriters(db)
+    if (paused || Date.now() < this.#nextSweepAt) return paused
+    this.#nextSweepAt = Date.now() + this.#options.sweepMs
+    this.#position.sweep()
+    await this.#nextRetry.refresh(db)
+    return paused
+  }
+
+  async #lookAtWriters(db: Queryable): Promise<void> {
+    if (Date.now() < this.#nextLookAt) return
+    this.#nextLookAt = Date.now() + lookMs
+    const { rows } = await this.#currentWriters.run(db, [])
+    this.#position.observeWriters(new Set(rows.map((row) => row.virtualtransaction as string)))
+  }
+
+  /** Claims what is due, else what is fresh, in a transaction that {@link begin} has begun. */
+  async take(db: Queryable, limit: number): Promise<Batch> {
+    if (!this.#nextRetry.isDue) return this.#takeFresh(db, limit)
+    const due = await this.#claimer.due(db, limit)
+    if (due.length > 0)
+      return { notifications: due, waiting: true, full: due.length === limit, more: true, blocked: false }
+    await this.#nextRetry.refresh(db)
+    if (!this.#nextRetry.isDue) return this.#takeFresh(db, limit)
+    // it is with another worker: it is asked for again, but not before every claim
+    this.#nextRetry.notBefore(50)
+    return { ...(await this.#takeFresh(db, limit)), blocked: true }
+  }
+
+  async #takeFresh(db: Queryable, limit: number): Promise<Batch> {
+    const { start } = this.#position
+    const blockedKeys: string[] = []
+    for (let above = start; ; ) {
+      const claim = await this.#claimer.fresh(db, above, limit, blockedKeys)
+      if (above === start && claim.lowestId !== null) this.#position.saw(claim.lowestId)
+      const notifications =
+        above === start ? claim.claimed : await this.#claimer.withoutOvertaking(db, start, above, claim.claimed)
+      if (claim.full && notifications.length > 0) this.#options.onMore()
+      if (!claim.full || notifications.length > 0) {
+        const blocked = above > start || claim.lowestId !== null
+        return { notifications, waiting: false, full: claim.full, more: claim.full, blocked }
+      }
+      blockedKeys.push(...claim.blockedKeys)
+      above = claim.highestId as bigint
+    }
+  }
+}

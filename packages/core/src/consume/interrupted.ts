@@ -1,0 +1,96 @@
+import type { Queryable } from '../database.js'
+import { PubSubError } from '../errors.js'
+import type { Failure } from './attempt.js'
+import type { Claimed } from './claim.js'
+import type { Batch } from './claims.js'
+import type { Outcome } from './dispatch.js'
+import type { Settler } from './settle.js'
+import { Statement } from './statement.js'
+
+/** A notification that was in flight when its worker died, hung, or lost its connection. */
+export interface Interrupted {
+  readonly notification: Claimed
+  /** It was the only one, so that it may well be what ended the worker: it counts as a failed attempt. */
+  readonly counts: boolean
+}
+
+// Full ids from those of 32 bits: none is older than half of them, and none is younger than the next.
+const abortedOf = /* sql */ `
+  select t.id
+  from unnest($1::text[]) as t (id), (select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next offset 0) s
+  where pg_xact_status((s.next - ((s.next - t.id::bigint) & 4294967295))::text::xid8) = 'aborted'
+`
+
+/*
+ * How a notification that ends processes is found, without a write before each handler. A worker's transaction leaves
+ * its id on the rows that it locks. When it ends well, it has deleted or put off what it handled, and what it hands back
+ * has the id of a transaction that has committed. So a notification that was locked by a transaction that was aborted was
+ * in flight when its worker died.
+ *
+ * One of a batch has killed the worker, and nobody knows which: so each of them is handled alone from then on, which
+ * counts as no attempt. The one that was alone in flight is known: that attempt has failed.
+ */
+export class Interruptions {
+  readonly #abortedOf: Statement
+
+  constructor(prepared: boolean) {
+    this.#abortedOf = new Statement(abortedOf, prepared)
+  }
+
+  async among(db: Queryable, { notifications, full }: Batch): Promise<Interrupted[]> {
+    const aborted = await this.#aborted(db, notifications)
+    // where the claim took all it might, there may be more that were in flight together
+    const wasOnly = (id: string) =>
+      !full && notifications.filter(({ lockedBefore }) => lockedBefore === id).length === 1
+    return notifications.flatMap((notification) => {
+      const { alone, lease, lockedBefore } = notification
+      if (lease !== null) return [{ notification, counts: true }]
+      if (lockedBefore === null || !aborted.has(lockedBefore)) return []
+      return [{ notification, counts: alone || wasOnly(lockedBefore) }]
+    })
+  }
+
+  async #aborted(db: Queryable, claimed: readonly Claimed[]): Promise<Set<string>> {
+    const lockers = [...new Set(claimed.map(({ lockedBefore }) => lockedBefore))].filter((id) => id !== null)
+    if (lockers.length === 0) return new Set()
+    const { rows } = await this.#abortedOf.run(db, [lockers])
+    return new Set(rows.map(({ id }) => id as string))
+  }
+}
+
+/** Puts them off in the transaction that claimed them; what has failed for the last time becomes a dead letter. */
+export async function setApart(
+  db: Queryable,
+  settler: Settler,
+  waiting: boolean,
+  interrupted: readonly Interrupted[],
+): Promise<{ outcome: Outcome; dead: readonly Failure[] }> {
+  const place = { waiting, lease: null }
+  const failures = interrupted
+    .filter(({ counts }) => counts)
+    .map(
+      ({ notification }): Failure => ({
+        notification,
+        error: interruption(notification),
+        verdict: { kind: 'interrupted' },
+      }),
+    )
+  const others = interrupted.filter(({ counts }) => !counts).map(({ notification }) => notification)
+  await settler.handBack(db, place, others, true)
+  const { dead } = await settler.failed(db, place, failures)
+  return { outcome: { done: [], discarded: [], failures }, dead }
+}
+
+/** What the attempt failed of, as far as anybody knows. */
+function interruption({ lease }: Claimed): PubSubError {
+  if (lease !== null) {
+    return new PubSubError(
+      'PGPUBSUB_LEASE_LOST',
+      'The lease lapsed while the handler ran: its worker hung, died, or could not reach the server.',
+    )
+  }
+  return new PubSubError(
+    'PGPUBSUB_WORKER_DIED',
+    'The worker died while the handler ran, or its connection was lost: a handler that ends its process does that, or one that uses up its memory.',
+  )
+}

@@ -1,0 +1,281 @@
+import { setMaxListeners } from 'node:events'
+import { setTimeout as pass } from 'node:timers/promises'
+import { PubSubError } from '../errors.js'
+import { type Attempt, type Attempted, type Call, plainAttempt } from './attempt.js'
+import { reconnectBackoff } from './backoff.js'
+import type { BatchOptions, BatchResult, BatchSource } from './batch.js'
+import type { Claimed } from './claim.js'
+import { type Batch, Claims } from './claims.js'
+import { type Outcome, recorded } from './dispatch.js'
+import { Gathering } from './gather.js'
+import { Interruptions, setApart } from './interrupted.js'
+import { Leases } from './lease.js'
+import { setPlan } from './plan.js'
+import { report } from './report.js'
+import { type Settled, Settler } from './settle.js'
+import { type BatchTransaction, poolTransactions, type TransactionSource } from './transaction.js'
+import { untilAborted } from './until-aborted.js'
+
+/** A call of the handler whose notifications are leased. */
+interface Running {
+  readonly call: Call
+  readonly lease: string
+  /** Aborts when the lease is lost, or the worker's stop is. */
+  readonly abort: AbortController
+  /** When the lease lapses unless it is prolonged, by this process's clock. */
+  lapsesAt: number
+}
+
+/**
+ * The batches of a listener with leases in one worker: each is claimed and leased in one transaction, handled without
+ * any, and acknowledged in another. Handlers run in slots; as soon as one is free, the next notification is claimed.
+ */
+export class LeasedBatches implements BatchSource {
+  readonly #options: BatchOptions & { readonly onFree: () => void }
+  readonly #transactions: TransactionSource
+  readonly #claims: Claims
+  readonly #interruptions: Interruptions
+  readonly #settler: Settler
+  readonly #leases: Leases
+  readonly #attempt: Attempt
+  readonly #leaseMs: number
+  readonly #gathering: Gathering | null
+  readonly #running = new Map<Running, Promise<void>>()
+  #heartbeat: NodeJS.Timeout | undefined
+
+  constructor(options: BatchOptions & { readonly onFree: () => void }, leaseMs: number) {
+    this.#options = options
+    const { listener, schema, prepared, pool } = options
+    this.#leaseMs = leaseMs
+    this.#transactions = poolTransactions(pool)
+    this.#claims = new Claims(options)
+    this.#interruptions = new Interruptions(prepared)
+    this.#settler = new Settler(schema, listener, prepared)
+    this.#leases = new Leases(schema, listener.definition.name, leaseMs, prepared)
+    this.#attempt = plainAttempt(listener)
+    this.#gathering = listener.consume.batch && new Gathering(options, listener.consume.batch)
+  }
+
+  get start(): bigint {
+    return this.#claims.start
+  }
+
+  get untilRetry(): number | null {
+    return this.#claims.nextRetry.until
+  }
+
+  get isIdle(): boolean {
+    return this.#running.size === 0
+  }
+
+  /** Claims and leases as many as there are free slots, and begins their handlers. */
+  async next(): Promise<BatchResult> {
+    const { stop, listener } = this.#options
+    const { batch, concurrency } = listener.consume
+    const slots = batch ? 1 : concurrency
+    await this.#fewerThan(slots)
+    await this.#gathering?.filled(this.start)
+    if (stop.draining.aborted) return 'empty'
+    const { transaction, paused } = await this.#claims.begin(this.#transactions)
+    try {
+      if (!paused) return await this.#claim(transaction, batch?.size ?? slots - this.#running.size)
+      await transaction.commit()
+      return 'paused'
+    } finally {
+      transaction.end()
+    }
+  }
+
+  async #claim(transaction: BatchTransaction, limit: number): Promise<BatchResult> {
+    const batch = await this.#claims.take(transaction, limit)
+    const { notifications, waiting, blocked } = batch
+    if (notifications.length === 0) {
+      await this.#claims.nextRetry.refresh(transaction)
+      await transaction.commit()
+      return blocked ? 'blocked' : 'empty'
+    }
+    if (this.#gathering?.isTooEarly(batch, transaction.first.now)) return this.#later(transaction)
+    const interrupted = await this.#interruptions.among(transaction, batch)
+    if (interrupted.length === 0) return this.#lease(transaction, batch)
+    const { outcome, dead } = await setApart(transaction, this.#settler, waiting, interrupted)
+    this.#claims.nextRetry.unknown()
+    await transaction.commit()
+    report(this.#options.events, this.#name, outcome, dead)
+    return 'full'
+  }
+
+  async #lease(transaction: BatchTransaction, { notifications, waiting, more }: Batch): Promise<BatchResult> {
+    const alone = notifications[0]?.alone
+    // it may have killed a worker: nothing else shall be running when it does so again
+    if (alone && !this.isIdle) return this.#later(transaction)
+    const calls = this.#calls(notifications)
+    const lapsesAt = performance.now() + this.#leaseMs
+    const leased = calls.flat()
+    const lease = await this.#leases.take(transaction, waiting, leased)
+    await transaction.commit()
+    const begun = calls.map((call) => ({ call, lease, lapsesAt, abort: new AbortController() }))
+    for (const running of begun) this.#begin(running)
+    if (alone) await this.#fewerThan(1)
+    return more || leased.length < notifications.length ? 'full' : 'part'
+  }
+
+  /** One call for each notification; of each key only the oldest, since no other may run beside it. */
+  #calls(notifications: readonly Claimed[]): Call[] {
+    if (this.#options.listener.consume.batch) return [notifications]
+    const keys = new Set<string>()
+    return notifications.filter(({ key }) => key === null || (!keys.has(key) && keys.add(key))).map((first) => [first])
+  }
+
+  /** What is claimed again when nothing is running any more. */
+  async #later(transaction: BatchTransaction): Promise<BatchResult> {
+    await transaction.commit()
+    await this.#fewerThan(1)
+    return 'full'
+  }
+
+  /** Waits until fewer than `count` handlers run, or the worker gives up on them. */
+  async #fewerThan(count: number): Promise<void> {
+    while (this.#running.size >= count && !this.#options.stop.abort.aborted) {
+      await untilAborted(Promise.race(this.#running.values()), this.#options.stop.abort, () => {})
+    }
+  }
+
+  #begin(running: Running): void {
+    setMaxListeners(0, running.abort.signal)
+    this.#heartbeat ??= setInterval(() => void this.#prolong(), this.#leaseMs / 3)
+    const over = this.#run(running).finally(() => {
+      this.#running.delete(running)
+      if (this.isIdle) this.#stopHeartbeat()
+      this.#options.onFree()
+    })
+    this.#running.set(running, over)
+  }
+
+  async #run(running: Running): Promise<void> {
+    const { stop } = this.#options
+    const giveUp = () => running.abort.abort()
+    stop.abort.addEventListener('abort', giveUp, { once: true })
+    if (stop.abort.aborted) giveUp()
+    try {
+      const attempted = await this.#attempt(running.call, running.abort.signal)
+      // given up on: it goes back unharmed, see end()
+      if (!stop.abort.aborted) await this.#acknowledge(running, attempted)
+    } finally {
+      stop.abort.removeEventListener('abort', giveUp)
+    }
+  }
+
+  /** Tries as long as the lease lasts. After that, another worker handles the notifications again. */
+  async #acknowledge(running: Running, attempted: Attempted): Promise<void> {
+    const { events, stop } = this.#options
+    for (let failures = 0; ; ) {
+      try {
+        return await this.#settle(running, attempted)
+      } catch (error) {
+        events.emit('error', { error, listener: this.#name })
+        if (stop.abort.aborted) return
+        if (performance.now() > running.lapsesAt) return this.#lost(running.call)
+        await pass(reconnectBackoff(++failures), null, { signal: stop.abort }).catch(() => {})
+      }
+    }
+  }
+
+  async #settle({ call, lease }: Running, attempted: Attempted): Promise<void> {
+    const outcome = recorded(attempted)
+    const settled = await this.#inTransaction((db) => this.#write(db, lease, call, outcome))
+    this.#claims.nextRetry.unknown()
+    const lost = new Set(settled.lost)
+    const mine = ({ notification }: { notification: Claimed }) => !lost.has(notification)
+    const kept = {
+      done: outcome.done.filter((notification) => !lost.has(notification)),
+      discarded: outcome.discarded.filter(mine),
+      failures: outcome.failures.filter(mine),
+    }
+    report(this.#options.events, this.#name, kept, settled.dead)
+    this.#lost(settled.lost)
+  }
+
+  async #write(db: BatchTransaction, lease: string, call: Call, outcome: Outcome): Promise<Settled> {
+    const place = { waiting: true, lease }
+    const gone = [...outcome.done, ...outcome.discarded.map(({ notification }) => notification)]
+    const failed = outcome.failures.map(({ notification }) => notification)
+    const lost = await this.#settler.done(db, place, gone)
+    const settled = await this.#settler.failed(db, place, outcome.failures)
+    const settledOnes = new Set([...gone, ...failed])
+    const back = call.filter((notification) => !settledOnes.has(notification))
+    await this.#settler.handBack(db, place, back, null)
+    return { dead: settled.dead, lost: [...lost, ...settled.lost] }
+  }
+
+  async #prolong(): Promise<void> {
+    const { events } = this.#options
+    const all = [...this.#running.keys()]
+    const lapsesAt = performance.now() + this.#leaseMs
+    try {
+      const ids = all.flatMap(({ call }) => call.map(({ id }) => id))
+      const leases = [...new Set(all.map(({ lease }) => lease))]
+      const held = await this.#inTransaction((db) => this.#leases.prolong(db, ids, leases))
+      for (const running of all) {
+        if (running.call.every(({ id }) => held.has(id))) running.lapsesAt = lapsesAt
+        else this.#giveUp(running)
+      }
+    } catch (error) {
+      events.emit('error', { error, listener: this.#name })
+      for (const running of all) if (performance.now() > running.lapsesAt) this.#giveUp(running)
+    }
+  }
+
+  /** The lease is another worker's by now: the handler is told, and what it comes to has no effect. */
+  #giveUp(running: Running): void {
+    // one that has just ended is not lost but done
+    if (this.#running.has(running)) running.abort.abort(leaseLost())
+  }
+
+  #lost(notifications: readonly Claimed[]): void {
+    for (const { id, attempts } of notifications) {
+      this.#options.events.emit('leaseLost', { listener: this.#name, id, attempt: attempts + 1 })
+    }
+  }
+
+  async #inTransaction<T>(work: (db: BatchTransaction) => Promise<T>): Promise<T> {
+    const transaction = await this.#transactions.begin(`select ${setPlan}`)
+    try {
+      const result = await work(transaction)
+      await transaction.commit()
+      return result
+    } finally {
+      transaction.end()
+    }
+  }
+
+  /** Waits for the handlers that run. What is given up on goes back as it was, for other workers to take at once. */
+  async end(): Promise<void> {
+    await this.#fewerThan(1)
+    this.#stopHeartbeat()
+    const left = [...this.#running.keys()]
+    if (left.length === 0) return
+    try {
+      await this.#inTransaction(async (db) => {
+        for (const { call, lease } of left) await this.#settler.handBack(db, { waiting: true, lease }, call, null)
+      })
+    } catch (error) {
+      // their leases lapse
+      this.#options.events.emit('error', { error, listener: this.#name })
+    }
+  }
+
+  #stopHeartbeat(): void {
+    clearInterval(this.#heartbeat)
+    this.#heartbeat = undefined
+  }
+
+  get #name(): string {
+    return this.#options.listener.definition.name
+  }
+}
+
+const leaseLost = () =>
+  new PubSubError(
+    'PGPUBSUB_LEASE_LOST',
+    'The lease lapsed while the handler ran, and another worker takes the change over: what this handler comes to has no effect on it.',
+  )

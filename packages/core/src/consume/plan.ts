@@ -1,0 +1,26 @@
+/*
+ * Statistics of a queue are always wrong: analyzed when it was empty, claimed from when it is huge. With these settings
+ * the engine's statements have only one plan each, through the index that is made for it, and need not be planned again.
+ */
+const settings = { enable_seqscan: 'off', enable_bitmapscan: 'off', jit: 'off', plan_cache_mode: 'force_generic_plan' }
+
+const names = Object.keys(settings)
+
+/** Columns of a select that sets them for the rest of the transaction. */
+export const setPlan = Object.entries(settings)
+  .map(([name, value]) => `set_config('${name}', '${value}', true)`)
+  .join(', ')
+
+/** Before the transaction is lent to handlers: they plan as their session does, and no statement outlasts their time. */
+export const unsetPlan = (timeoutMs: number | null) => /* sql */ `do $pgpubsub$ begin
+  ${names.map((name) => `set local ${name} to default;`).join(' ')}
+  ${timeoutMs === null ? '' : `set local statement_timeout = ${timeoutMs};`}
+end $pgpubsub$`
+
+/** Takes {@link unsetPlan} back. */
+export const resetPlan = /* sql */ `do $pgpubsub$ begin
+  ${Object.entries(settings)
+    .map(([name, value]) => `set local ${name} = ${value};`)
+    .join(' ')}
+  set local statement_timeout to default;
+end $pgpubsub$`

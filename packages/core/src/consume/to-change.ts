@@ -1,0 +1,50 @@
+import type { Change, Context, Operation } from '../change.js'
+import { keptAsText, members } from '../json-members.js'
+import type { Listener } from '../listener.js'
+import type { Claimed } from './claim.js'
+
+/** The stored notification as the handler sees it. Throws what the decoder throws: then the attempt has failed. */
+export function toChange(listener: Listener, stored: Claimed, signal: AbortSignal, tx?: unknown): Change<unknown> {
+  const decode = (json: string | null) => (json === null ? null : listener.decode(json))
+  let changed: string[] | undefined
+  const change = {
+    id: stored.id,
+    listener: listener.definition.name,
+    operation: stored.operation as Operation,
+    old: decode(stored.old),
+    new: decode(stored.new),
+    get changed() {
+      changed ??= changedFields(listener, stored)
+      return changed
+    },
+    context: JSON.parse(stored.context) as Context,
+    attempt: stored.attempts + 1,
+    createdAt: stored.createdAt,
+    signal,
+    ...(tx !== undefined && { tx }),
+  }
+  return change as unknown as Change<unknown>
+}
+
+/** Names of the changed fields: stored where only a part of the row is, else found by comparing. */
+function changedFields(listener: Listener, { changed, old, new: now }: Claimed): string[] {
+  return (changed ?? differing(old, now)).flatMap((column) => listener.fieldName(column) ?? [])
+}
+
+/** Columns whose values differ; where one of the rows is null, all. Large values are compared as they are, not parsed. */
+function differing(old: string | null, now: string | null): string[] {
+  const before = new Map(old === null ? [] : members(old))
+  const after = new Map(now === null ? [] : members(now))
+  const columns = [...new Set([...before.keys(), ...after.keys()])].filter((column) => column !== keptAsText)
+  if (old === null || now === null) return columns
+  return columns.filter((column) => !isSame(before.get(column), after.get(column)))
+}
+
+/** A number can be written with more or fewer zeros behind its point. */
+function isSame(before: string | undefined, after: string | undefined): boolean {
+  if (before === after) return true
+  return isShortNumber(before) && isShortNumber(after) && Number(before) === Number(after)
+}
+
+/** One that a double tells from all others. */
+const isShortNumber = (text: string | undefined) => text !== undefined && /^-?[\d.]{1,15}$/.test(text)
