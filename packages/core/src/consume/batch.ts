@@ -1,17 +1,15 @@
 import type { Pool } from '../database.js'
 import type { Events } from '../events.js'
 import type { Listener } from '../listener.js'
-import { type Failure, plainAttempt, transactionalAttempt } from './attempt.js'
+import { plainAttempt, transactionalAttempt } from './attempt.js'
 import { BatchSize } from './batch-size.js'
 import type { Claimed } from './claim.js'
-import { type Batch, Claims } from './claims.js'
 import { dispatch, dispatchUntilAborted, type Lane, lanesByKey, type Outcome, type StopSignals } from './dispatch.js'
-import { Gathering } from './gather.js'
-import { type Interrupted, Interruptions, setApart } from './interrupted.js'
+import { type ClaimedBatch, Intake } from './intake.js'
 import { resetPlan, unsetPlan } from './plan.js'
 import { report } from './report.js'
 import { Settler } from './settle.js'
-import { type BatchTransaction, poolTransactions, type TransactionSource } from './transaction.js'
+import { type BatchTransaction, poolTransactions } from './transaction.js'
 import { whileConnected } from './while-connected.js'
 
 export interface BatchOptions {
@@ -52,94 +50,52 @@ export interface BatchSource {
 export class Batches implements BatchSource {
   readonly isIdle = true
   readonly #options: BatchOptions
-  readonly #transactions: TransactionSource
-  readonly #claims: Claims
-  readonly #interruptions: Interruptions
+  readonly #intake: Intake
   readonly #settler: Settler
   readonly #size: BatchSize
-  readonly #gathering: Gathering | null
 
   constructor(options: BatchOptions) {
     this.#options = options
     const { listener, schema, prepared, pool } = options
     const { transactional, batch, batchSize, concurrency } = listener.consume
-    this.#transactions = (transactional && listener.transactions) || poolTransactions(pool)
-    this.#claims = new Claims(options)
-    this.#interruptions = new Interruptions(prepared)
+    const transactions = (transactional && listener.transactions) || poolTransactions(pool)
     this.#settler = new Settler(schema, listener, prepared)
-    this.#size = new BatchSize(batch?.size ?? batchSize, batch ? batch.size : concurrency)
-    this.#gathering = batch && new Gathering(options, batch)
+    this.#intake = new Intake(options, transactions, this.#settler)
+    this.#size = new BatchSize(batch?.size ?? batchSize, batch?.size ?? concurrency)
   }
 
   get start(): bigint {
-    return this.#claims.start
+    return this.#intake.start
   }
 
   get untilRetry(): number | null {
-    return this.#claims.nextRetry.until
+    return this.#intake.nextRetry.until
   }
 
   /** Claims a batch, runs its handlers, deletes what succeeded, puts off what failed, commits. */
   async next(): Promise<BatchResult> {
-    await this.#gathering?.filled(this.start)
-    const { transaction, paused } = await this.#claims.begin(this.#transactions)
+    const claimed = await this.#intake.claim(this.#size.current)
+    if (typeof claimed === 'string') return claimed
     try {
-      return await (paused ? this.#rest(transaction) : this.#work(transaction))
+      return await this.#handleAll(claimed)
     } finally {
-      transaction.end()
+      claimed.transaction.end()
     }
   }
 
   async end(): Promise<void> {}
 
-  async #rest(transaction: BatchTransaction): Promise<BatchResult> {
-    await transaction.commit()
-    return 'paused'
-  }
-
-  async #work(transaction: BatchTransaction): Promise<BatchResult> {
-    const batch = await this.#claims.take(transaction, this.#size.current)
-    if (batch.notifications.length === 0) return this.#nothing(transaction, batch)
-    if (this.#gathering?.isTooEarly(batch, transaction.first.now)) return this.#again(transaction)
-    const interrupted = await this.#interruptions.among(transaction, batch)
-    if (interrupted.length > 0) return this.#setApart(transaction, batch, interrupted)
-    return this.#all(transaction, batch)
-  }
-
-  async #nothing(transaction: BatchTransaction, { blocked }: Batch): Promise<BatchResult> {
-    await this.#claims.nextRetry.refresh(transaction)
-    await transaction.commit()
-    return blocked ? 'blocked' : 'empty'
-  }
-
-  async #again(transaction: BatchTransaction): Promise<BatchResult> {
-    await transaction.commit()
-    return 'full'
-  }
-
-  /** What may have killed a worker is put off, to be handled alone; the others are claimed again without it. */
-  async #setApart(
-    transaction: BatchTransaction,
-    { waiting }: Batch,
-    interrupted: readonly Interrupted[],
-  ): Promise<BatchResult> {
-    const { outcome, dead } = await setApart(transaction, this.#settler, waiting, interrupted)
-    this.#claims.nextRetry.unknown()
-    await transaction.commit()
-    this.#report(outcome, dead)
-    return 'full'
-  }
-
-  async #all(transaction: BatchTransaction, { notifications, waiting, more }: Batch): Promise<BatchResult> {
+  async #handleAll({ transaction, notifications, waiting, more }: ClaimedBatch): Promise<BatchResult> {
+    const { nextRetry } = this.#intake
     const outcome = await this.#handle(transaction, notifications)
     const place = { waiting, lease: null }
     const gone = [...outcome.done, ...outcome.discarded.map(({ notification }) => notification)]
     await this.#settler.done(transaction, place, gone)
     const { dead } = await this.#settler.failed(transaction, place, outcome.failures)
-    if (!more) await this.#claims.nextRetry.refresh(transaction)
-    if (outcome.failures.length > dead.length) this.#claims.nextRetry.unknown()
+    if (!more) await nextRetry.refresh(transaction)
+    if (outcome.failures.length > dead.length) nextRetry.unknown()
     await transaction.commit()
-    this.#report(outcome, dead)
+    report(this.#options.events, this.#options.listener.definition.name, outcome, dead)
     return more ? 'full' : 'part'
   }
 
@@ -176,9 +132,5 @@ export class Batches implements BatchSource {
   /** A batch handler is given all at once. */
   #lanes(notifications: readonly Claimed[]): Lane[] {
     return this.#options.listener.consume.batch ? [[notifications]] : lanesByKey(notifications)
-  }
-
-  #report(outcome: Outcome, dead: readonly Failure[]): void {
-    report(this.#options.events, this.#options.listener.definition.name, outcome, dead)
   }
 }

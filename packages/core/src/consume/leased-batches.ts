@@ -5,10 +5,8 @@ import { type Attempt, type Attempted, type Call, plainAttempt } from './attempt
 import { reconnectBackoff } from './backoff.js'
 import type { BatchOptions, BatchResult, BatchSource } from './batch.js'
 import type { Claimed } from './claim.js'
-import { type Batch, Claims } from './claims.js'
 import { type Outcome, recorded } from './dispatch.js'
-import { Gathering } from './gather.js'
-import { Interruptions, setApart } from './interrupted.js'
+import { type ClaimedBatch, Intake } from './intake.js'
 import { Leases } from './lease.js'
 import { setPlan } from './plan.js'
 import { report } from './report.js'
@@ -33,13 +31,11 @@ interface Running {
 export class LeasedBatches implements BatchSource {
   readonly #options: BatchOptions & { readonly onFree: () => void }
   readonly #transactions: TransactionSource
-  readonly #claims: Claims
-  readonly #interruptions: Interruptions
+  readonly #intake: Intake
   readonly #settler: Settler
   readonly #leases: Leases
   readonly #attempt: Attempt
   readonly #leaseMs: number
-  readonly #gathering: Gathering | null
   readonly #running = new Map<Running, Promise<void>>()
   #heartbeat: NodeJS.Timeout | undefined
 
@@ -48,20 +44,18 @@ export class LeasedBatches implements BatchSource {
     const { listener, schema, prepared, pool } = options
     this.#leaseMs = leaseMs
     this.#transactions = poolTransactions(pool)
-    this.#claims = new Claims(options)
-    this.#interruptions = new Interruptions(prepared)
     this.#settler = new Settler(schema, listener, prepared)
+    this.#intake = new Intake(options, this.#transactions, this.#settler)
     this.#leases = new Leases(schema, listener.definition.name, leaseMs, prepared)
     this.#attempt = plainAttempt(listener)
-    this.#gathering = listener.consume.batch && new Gathering(options, listener.consume.batch)
   }
 
   get start(): bigint {
-    return this.#claims.start
+    return this.#intake.start
   }
 
   get untilRetry(): number | null {
-    return this.#claims.nextRetry.until
+    return this.#intake.nextRetry.until
   }
 
   get isIdle(): boolean {
@@ -70,53 +64,36 @@ export class LeasedBatches implements BatchSource {
 
   /** Claims and leases as many as there are free slots, and begins their handlers. */
   async next(): Promise<BatchResult> {
-    const { stop, listener } = this.#options
-    const { batch, concurrency } = listener.consume
+    const { batch, concurrency } = this.#options.listener.consume
     const slots = batch ? 1 : concurrency
     await this.#fewerThan(slots)
-    await this.#gathering?.filled(this.start)
-    if (stop.draining.aborted) return 'empty'
-    const { transaction, paused } = await this.#claims.begin(this.#transactions)
+    const claimed = await this.#intake.claim(batch?.size ?? slots - this.#running.size)
+    if (typeof claimed === 'string') return claimed
     try {
-      if (!paused) return await this.#claim(transaction, batch?.size ?? slots - this.#running.size)
-      await transaction.commit()
-      return 'paused'
+      return await this.#lease(claimed)
     } finally {
-      transaction.end()
+      claimed.transaction.end()
     }
   }
 
-  async #claim(transaction: BatchTransaction, limit: number): Promise<BatchResult> {
-    const batch = await this.#claims.take(transaction, limit)
-    const { notifications, waiting, blocked } = batch
-    if (notifications.length === 0) {
-      await this.#claims.nextRetry.refresh(transaction)
-      await transaction.commit()
-      return blocked ? 'blocked' : 'empty'
-    }
-    if (this.#gathering?.isTooEarly(batch, transaction.first.now)) return this.#later(transaction)
-    const interrupted = await this.#interruptions.among(transaction, batch)
-    if (interrupted.length === 0) return this.#lease(transaction, batch)
-    const { outcome, dead } = await setApart(transaction, this.#settler, waiting, interrupted)
-    this.#claims.nextRetry.unknown()
-    await transaction.commit()
-    report(this.#options.events, this.#name, outcome, dead)
-    return 'full'
-  }
-
-  async #lease(transaction: BatchTransaction, { notifications, waiting, more }: Batch): Promise<BatchResult> {
+  async #lease({ transaction, notifications, waiting, more }: ClaimedBatch): Promise<BatchResult> {
     const alone = notifications[0]?.alone
     // it may have killed a worker: nothing else shall be running when it does so again
     if (alone && !this.isIdle) return this.#later(transaction)
     const calls = this.#calls(notifications)
-    const lapsesAt = performance.now() + this.#leaseMs
     const leased = calls.flat()
+    const lapsesAt = performance.now() + this.#leaseMs
     const lease = await this.#leases.take(transaction, waiting, leased)
     await transaction.commit()
-    const begun = calls.map((call) => ({ call, lease, lapsesAt, abort: new AbortController() }))
-    for (const running of begun) this.#begin(running)
+    for (const call of calls) this.#begin({ call, lease, lapsesAt, abort: new AbortController() })
     if (alone) await this.#fewerThan(1)
     return more || leased.length < notifications.length ? 'full' : 'part'
+  }
+
+  async #later(transaction: BatchTransaction): Promise<BatchResult> {
+    await transaction.commit()
+    await this.#fewerThan(1)
+    return 'full'
   }
 
   /** One call for each notification; of each key only the oldest, since no other may run beside it. */
@@ -124,13 +101,6 @@ export class LeasedBatches implements BatchSource {
     if (this.#options.listener.consume.batch) return [notifications]
     const keys = new Set<string>()
     return notifications.filter(({ key }) => key === null || (!keys.has(key) && keys.add(key))).map((first) => [first])
-  }
-
-  /** What is claimed again when nothing is running any more. */
-  async #later(transaction: BatchTransaction): Promise<BatchResult> {
-    await transaction.commit()
-    await this.#fewerThan(1)
-    return 'full'
   }
 
   /** Waits until fewer than `count` handlers run, or the worker gives up on them. */
@@ -183,7 +153,7 @@ export class LeasedBatches implements BatchSource {
   async #settle({ call, lease }: Running, attempted: Attempted): Promise<void> {
     const outcome = recorded(attempted)
     const settled = await this.#inTransaction((db) => this.#write(db, lease, call, outcome))
-    this.#claims.nextRetry.unknown()
+    this.#intake.nextRetry.unknown()
     const lost = new Set(settled.lost)
     const mine = ({ notification }: { notification: Claimed }) => !lost.has(notification)
     const kept = {
@@ -209,8 +179,10 @@ export class LeasedBatches implements BatchSource {
 
   async #prolong(): Promise<void> {
     const { events } = this.#options
+    const now = performance.now()
     const all = [...this.#running.keys()]
-    const lapsesAt = performance.now() + this.#leaseMs
+    for (const running of all) if (now > running.lapsesAt) this.#giveUp(running)
+    const lapsesAt = now + this.#leaseMs
     try {
       const ids = all.flatMap(({ call }) => call.map(({ id }) => id))
       const leases = [...new Set(all.map(({ lease }) => lease))]
@@ -220,8 +192,8 @@ export class LeasedBatches implements BatchSource {
         else this.#giveUp(running)
       }
     } catch (error) {
+      // the next one comes in time, or finds that they have lapsed
       events.emit('error', { error, listener: this.#name })
-      for (const running of all) if (performance.now() > running.lapsesAt) this.#giveUp(running)
     }
   }
 

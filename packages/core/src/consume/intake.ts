@@ -1,0 +1,86 @@
+import type { BatchOptions, BatchResult } from './batch.js'
+import { type Batch, Claims } from './claims.js'
+import { Gathering } from './gather.js'
+import { Interruptions, setApart } from './interrupted.js'
+import type { NextRetry } from './next-retry.js'
+import { report } from './report.js'
+import type { Settler } from './settle.js'
+import type { BatchTransaction, TransactionSource } from './transaction.js'
+
+/** A batch that is to be handled, in the transaction that has claimed it. */
+export interface ClaimedBatch extends Batch {
+  readonly transaction: BatchTransaction
+}
+
+/** Where the batches of one listener in one worker come from. */
+export class Intake {
+  readonly #options: BatchOptions
+  readonly #transactions: TransactionSource
+  readonly #settler: Settler
+  readonly #claims: Claims
+  readonly #interruptions: Interruptions
+  readonly #gathering: Gathering | null
+
+  constructor(options: BatchOptions, transactions: TransactionSource, settler: Settler) {
+    this.#options = options
+    this.#transactions = transactions
+    this.#settler = settler
+    this.#claims = new Claims(options)
+    this.#interruptions = new Interruptions(options.prepared)
+    const { batch } = options.listener.consume
+    this.#gathering = batch && new Gathering(options, batch)
+  }
+
+  /** Every notification that is ready has an id above this. */
+  get start(): bigint {
+    return this.#claims.start
+  }
+
+  /** When the next retry is due, as far as this worker knows. */
+  get nextRetry(): NextRetry {
+    return this.#claims.nextRetry
+  }
+
+  /**
+   * Claims what is to be handled now, and leaves the transaction to the caller to end. Where there is nothing of it, the
+   * transaction has ended, and the result says why.
+   */
+  async claim(limit: number): Promise<ClaimedBatch | BatchResult> {
+    await this.#gathering?.filled(this.start)
+    if (this.#options.stop.draining.aborted) return 'empty'
+    const { transaction, paused } = await this.#claims.begin(this.#transactions)
+    let claimed: ClaimedBatch | null = null
+    try {
+      if (paused) return await this.#over(transaction, 'paused')
+      const batch = await this.#claims.take(transaction, limit)
+      const instead = await this.#insteadOf(batch, transaction)
+      if (instead) return instead
+      claimed = { ...batch, transaction }
+      return claimed
+    } finally {
+      if (!claimed) transaction.end()
+    }
+  }
+
+  /** What is done where the batch is not to be handled now. */
+  async #insteadOf(batch: Batch, transaction: BatchTransaction): Promise<BatchResult | null> {
+    if (batch.notifications.length === 0) {
+      await this.nextRetry.refresh(transaction)
+      return this.#over(transaction, batch.blocked ? 'blocked' : 'empty')
+    }
+    if (this.#gathering?.isTooEarly(batch, transaction.first.now)) return this.#over(transaction, 'full')
+    const interrupted = await this.#interruptions.among(transaction, batch)
+    if (interrupted.length === 0) return null
+    // they are put off, to be handled alone, and the others are claimed again without them
+    const { outcome, dead } = await setApart(transaction, this.#settler, batch.waiting, interrupted)
+    this.nextRetry.unknown()
+    await transaction.commit()
+    report(this.#options.events, this.#options.listener.definition.name, outcome, dead)
+    return 'full'
+  }
+
+  async #over(transaction: BatchTransaction, result: BatchResult): Promise<BatchResult> {
+    await transaction.commit()
+    return result
+  }
+}
