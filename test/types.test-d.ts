@@ -4,6 +4,7 @@ import {
   type DeadLetter,
   Discard,
   DoNotRetry,
+  type ListenerStatus,
   type PostChange,
   type PostDelete,
   type PostInsert,
@@ -357,4 +358,23 @@ test('dead letters take a transaction of this client', async () => {
   await deadLetters.discard('all', { tx: 'tx' })
   // @ts-expect-error one listener
   await prisma.$pubsub.pause()
+})
+
+test('status and back-pressure', async () => {
+  const [one] = await prisma.$pubsub.status()
+  expectTypeOf(one).toEqualTypeOf<ListenerStatus | undefined>()
+  expectTypeOf<ListenerStatus['oldestAgeMs']>().toEqualTypeOf<number | null>()
+  prisma.media.onPostSave({ name: 'a', highWaterMark: 10 }, () => {})
+  pubsub({ connectionString, defaults: { highWaterMark: 10 } })
+  const { signal } = new AbortController()
+  expectTypeOf(
+    await prisma.$pubsub.waitForCapacity('a', { signal, timeoutMs: 5, highWaterMark: 5 }),
+  ).toEqualTypeOf<void>()
+  prisma.$pubsub.on('highWater', (payload) =>
+    expectTypeOf(payload).toEqualTypeOf<{ listener: string; highWaterMark: number }>(),
+  )
+  // @ts-expect-error which one?
+  await prisma.$pubsub.waitForCapacity()
+  // @ts-expect-error a number
+  prisma.media.onPostSave({ name: 'a', highWaterMark: '10' }, () => {})
 })

@@ -12,6 +12,10 @@ export interface PubSubEvents {
   leaseLost: { listener: string; id: bigint; attempt: number }
   /** A listener has nothing more to do. */
   drained: { listener: string }
+  /** As many notifications of a listener are stored as its `highWaterMark`: `waitForCapacity` waits. */
+  highWater: { listener: string; highWaterMark: number }
+  /** A listener that was full has at most half of its `highWaterMark` left: `waitForCapacity` waits no more. */
+  capacity: { listener: string; highWaterMark: number }
   /** Something in the background failed and will be tried again: a claim, a connection. */
   error: { error: unknown; listener?: string }
   /** The LISTEN connection was lost; meanwhile workers poll. */

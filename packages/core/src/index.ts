@@ -32,6 +32,7 @@ export type {
   WakeMode,
 } from './listener.js'
 export { type Logger, silentLogger } from './logger.js'
+export type { ListenerStatus } from './observe/status.js'
 export {
   checkOptionNames,
   type Given,
@@ -40,6 +41,7 @@ export {
   resolveListenerOptions,
   type Transactional,
 } from './options.js'
+export type { WaitForCapacityOptions } from './publish/back-pressure.js'
 export {
   contextEverUsed,
   currentScope,

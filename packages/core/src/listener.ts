@@ -79,6 +79,8 @@ export interface ConsumeOptions {
   readonly leaseMs: number | null
   /** The handler takes several changes at once; null: one. */
   readonly batch: BatchSettings | null
+  /** As many stored notifications make writers wait that ask for capacity; null: no number does. */
+  readonly highWaterMark: number | null
 }
 
 /** How many changes a batch handler is given. */

@@ -12,6 +12,8 @@ export function logEvents(events: Events, logger: () => Logger): void {
   events.on('leaseLost', (where) =>
     logger().warn(where, 'the lease lapsed while the handler ran; another worker has it'),
   )
+  events.on('highWater', (where) => logger().warn(where, 'full: more is stored than its workers can keep up with'))
+  events.on('capacity', (where) => logger().info(where, 'no longer full'))
   events.on('error', ({ error, listener }) =>
     logger().error({ err: error, listener }, 'failed, and will be tried again'),
   )

@@ -83,6 +83,11 @@ export interface ListenerOptions {
     /** Milliseconds that the oldest may wait for the list to fill. @default 0 */
     readonly maxWaitMs?: number
   }
+  /**
+   * How many notifications may be stored before `waitForCapacity` makes writers wait, until at most half of that is left.
+   * @default none: never full
+   */
+  highWaterMark?: number
 }
 
 /** What a handler is given with the options `O`: a change `C`, with `tx` where it is transactional, or a list of them. */
@@ -171,6 +176,7 @@ const optionNames = [
   'attempts',
   'backoff',
   'timeoutMs',
+  'highWaterMark',
 ] as const satisfies readonly (keyof ListenerDefaults)[]
 
 /**
@@ -202,6 +208,8 @@ function resolve(where: string, given: ListenerDefaults): Omit<ResolvedListenerO
     attempts: positiveInteger(where, 'attempts', given.attempts ?? 20),
     backoff: backoffFunction(where, given.backoff ?? {}),
     timeoutMs: given.timeoutMs === undefined ? null : timerMilliseconds(where, 'timeoutMs', given.timeoutMs),
+    highWaterMark:
+      given.highWaterMark === undefined ? null : positiveInteger(where, 'highWaterMark', given.highWaterMark),
   }
 }
 
@@ -225,7 +233,7 @@ export function positiveInteger(where: string, option: string, value: unknown): 
 }
 
 /** What a timer of Node can hold. */
-function timerMilliseconds(where: string, option: string, value: unknown): number {
+export function timerMilliseconds(where: string, option: string, value: unknown): number {
   const milliseconds = positiveInteger(where, option, value)
   if (milliseconds <= longestTimeout) return milliseconds
   throw invalid(`${option} of ${where} can be at most ${longestTimeout} ms (24 days); it is ${milliseconds}.`)

@@ -12,7 +12,10 @@ import { engineVersion } from './install/migrations/index.js'
 import { type Listener, ListenerRegistry } from './listener.js'
 import { logEvents } from './log-events.js'
 import { type Logger, quietLogger } from './logger.js'
+import { Reports } from './observe/reports.js'
+import { type ListenerStatus, status } from './observe/status.js'
 import { checkDefaults, checkOptionNames, type Given, type ListenerDefaults, positiveInteger } from './options.js'
+import { BackPressure, type WaitForCapacityOptions } from './publish/back-pressure.js'
 import { currentContext, enterScope, openScope, runInScope } from './publish/context.js'
 import { carryContext } from './publish/context-carrier.js'
 import { type JsonRow, type TableListenerOptions, tableListener } from './table-listener.js'
@@ -72,6 +75,8 @@ export class PubSub {
   readonly #options: PubSubOptions
   readonly #listeners = new ListenerRegistry()
   readonly #events: Events
+  readonly #reports: Reports
+  readonly #backPressure: BackPressure
   readonly #pollMs: number
   #logger: Logger
   /** Those that run, and those that are being started. */
@@ -96,6 +101,10 @@ export class PubSub {
     this.#pollMs = positiveInteger('pubsub', 'pollIntervalMs', options.pollIntervalMs ?? 5_000)
     this.#events = new Events(() => this.#logger)
     logEvents(this.#events, () => this.#logger)
+    const shared = { schema: this.schema, pool: () => this.pool, events: this.#events }
+    const isDeclared = (name: string) => this.#listeners.find(name) !== undefined
+    this.#backPressure = new BackPressure({ ...shared, isDeclared })
+    this.#reports = new Reports({ ...shared, onReport: (listener) => this.#observeCapacity(listener) })
     this.deadLetters = this.deadLettersIn(transactionOr(() => this.pool))
   }
 
@@ -160,6 +169,7 @@ export class PubSub {
       pool: this.pool,
       createListenClient: () => this.#listenClient(),
       events: this.#events,
+      reports: this.#reports,
       pollMs: this.#pollMs,
       prepared: this.#options.listenConnectionString === undefined,
     })
@@ -195,6 +205,37 @@ export class PubSub {
     return pauseListener(this.pool, this.schema, listener, { paused, declared })
   }
 
+  /**
+   * What every listener has in the database, whether it is declared here or not: how much waits, runs, is dead, how old, how
+   * fast. Cheap, whatever is stored: numbers above 10,000 are estimated. It locks nothing.
+   * @throws PGPUBSUB_NOT_INSTALLED
+   */
+  status(): Promise<ListenerStatus[]> {
+    return status(this.pool, this.schema)
+  }
+
+  /**
+   * Waits while as many notifications of the listener are stored as its `highWaterMark`, until workers have brought them to
+   * half of it. Call it before a write, and not inside of a transaction: it returns at once while there is capacity.
+   *
+   * A writer that is alone and asks before each write never stores more than the mark; several may exceed it a little, since
+   * an answer holds for at least 25 ms.
+   * @throws PGPUBSUB_INVALID_OPTION where there is no `highWaterMark`, PGPUBSUB_UNKNOWN_LISTENER, PGPUBSUB_NOT_INSTALLED,
+   * PGPUBSUB_TIMEOUT after `timeoutMs`, PGPUBSUB_CLOSED at `close()`, the signal's reason when it aborts
+   */
+  waitForCapacity(listener: string, options: WaitForCapacityOptions = {}): Promise<void> {
+    return this.#backPressure.wait(listener, this.#highWaterMark(listener), options)
+  }
+
+  #highWaterMark(listener: string): number | null | undefined {
+    return this.#listeners.find(listener)?.consume.highWaterMark
+  }
+
+  async #observeCapacity(listener: string): Promise<void> {
+    const highWaterMark = this.#highWaterMark(listener)
+    if (highWaterMark) await this.#backPressure.observe(listener, highWaterMark)
+  }
+
   /** Runs `fn` with the context merged over the running one, stored with every change that it causes. */
   async withContext<T>(context: Context, fn: () => T | PromiseLike<T>): Promise<T> {
     return runInScope(openScope(context), fn)
@@ -220,8 +261,9 @@ export class PubSub {
     return this.#events.on(event, handler)
   }
 
-  /** Stops all workers and closes the connections that this object has opened. */
+  /** Stops all workers, ends every {@link waitForCapacity}, and closes the connections that this object has opened. */
   async close(): Promise<void> {
+    this.#backPressure.close()
     const workers = await Promise.allSettled(this.#workers)
     await Promise.all(workers.map((worker) => worker.status === 'fulfilled' && worker.value.stop()))
     const pool = this.#ownPool

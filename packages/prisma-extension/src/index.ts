@@ -14,6 +14,7 @@ export {
   FailedChanges,
   type InstallReport,
   type ListenerDefaults,
+  type ListenerStatus,
   type ListenOptions,
   type Logger,
   type Operation,
@@ -25,6 +26,7 @@ export {
   type RetryTime,
   silentLogger,
   type Transactional,
+  type WaitForCapacityOptions,
   type Worker,
 } from '@pgpubsub/core'
 export { pubsubAdapter } from './adapter.js'

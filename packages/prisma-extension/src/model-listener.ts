@@ -30,7 +30,7 @@ export type FamilyMethod = keyof typeof family
 export type LooseOptions = Record<string, unknown> & { name?: string }
 
 const optionNames = [
-  ...['name', 'order', 'wake', 'batchSize', 'concurrency', 'attempts', 'backoff', 'timeoutMs'],
+  ...['name', 'order', 'wake', 'batchSize', 'concurrency', 'attempts', 'backoff', 'timeoutMs', 'highWaterMark'],
   ...['transactional', 'lease', 'batch'],
   ...['columns', 'omit', 'select', 'keysOnly'],
 ]

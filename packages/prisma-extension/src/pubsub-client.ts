@@ -2,11 +2,13 @@ import type {
   Context,
   DeadLetters,
   InstallReport,
+  ListenerStatus,
   ListenOptions,
   Logger,
   PubSub,
   PubSubEvent,
   PubSubEvents,
+  WaitForCapacityOptions,
   Worker,
 } from '@pgpubsub/core'
 import { type PrismaTransaction, prismaDeadLetters } from './dead-letters.js'
@@ -64,6 +66,32 @@ export class PubSubClient {
   /** Ends the pause of a listener: its workers go on at once. @throws PGPUBSUB_UNKNOWN_LISTENER, PGPUBSUB_NOT_INSTALLED */
   resume(listener: string): Promise<void> {
     return this.#engine.resume(listener)
+  }
+
+  /**
+   * What every listener has in the database, whether it is declared here or not: how much waits, runs, is dead, how old, how
+   * fast. Cheap, whatever is stored: numbers above 10,000 are estimated. It locks nothing.
+   * @example
+   * for (const { listener, ready, oldestAgeMs } of await prisma.$pubsub.status()) console.log(listener, ready, oldestAgeMs)
+   * @throws PGPUBSUB_NOT_INSTALLED
+   */
+  status(): Promise<ListenerStatus[]> {
+    return this.#engine.status()
+  }
+
+  /**
+   * Waits while as many changes of the listener are stored as its `highWaterMark`, until workers have brought them to half of
+   * it. Call it before a write, and not inside of a transaction: it returns at once while there is capacity.
+   *
+   * A writer that is alone and asks before each write never stores more than the mark; several may exceed it a little, since
+   * an answer holds for at least 25 ms.
+   * @example
+   * await prisma.$pubsub.waitForCapacity('scan-media', { timeoutMs: 30_000 })
+   * @throws PGPUBSUB_INVALID_OPTION where there is no `highWaterMark`, PGPUBSUB_UNKNOWN_LISTENER, PGPUBSUB_NOT_INSTALLED,
+   * PGPUBSUB_TIMEOUT after `timeoutMs`, PGPUBSUB_CLOSED at `close()`, the signal's reason when it aborts
+   */
+  waitForCapacity(listener: string, options?: WaitForCapacityOptions): Promise<void> {
+    return this.#engine.waitForCapacity(listener, options)
   }
 
   /**

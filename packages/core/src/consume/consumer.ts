@@ -51,6 +51,11 @@ export class Consumer {
     return this.#options.listener.definition.name
   }
 
+  /** Every ready notification has an id above this. */
+  get readyAbove(): bigint {
+    return this.#batches.start
+  }
+
   get #stopping(): boolean {
     return this.#options.stop.draining.aborted
   }

@@ -1,6 +1,5 @@
 import type { Queryable } from '../database.js'
-import { PubSubError } from '../errors.js'
-import { requiresEngine } from '../install/installed.js'
+import { listenerNotInstalled, requiresEngine } from '../install/installed.js'
 import { identifier, literal } from '../quote.js'
 
 // The statement that finds a listener also wakes its workers, when it commits.
@@ -26,15 +25,5 @@ export async function pauseListener(
   const { rows } = await requiresEngine(schema, () =>
     db.query(setPaused(identifier(schema), schema), [listener, paused]),
   )
-  if (rows.length > 0) return
-  if (declared) {
-    throw new PubSubError(
-      'PGPUBSUB_NOT_INSTALLED',
-      `The listener "${listener}" is declared, and not installed in the schema "${schema}": call install() first.`,
-    )
-  }
-  throw new PubSubError(
-    'PGPUBSUB_UNKNOWN_LISTENER',
-    `No listener named "${listener}" is declared here or installed in the schema "${schema}".`,
-  )
+  if (rows.length === 0) throw listenerNotInstalled(schema, listener, declared)
 }

@@ -3,6 +3,7 @@ import type pg from 'pg'
 import type { Pool } from '../database.js'
 import type { Events } from '../events.js'
 import type { Listener } from '../listener.js'
+import type { Reports } from '../observe/reports.js'
 import { runOutsideScopes } from '../publish/context.js'
 import { Consumer } from './consumer.js'
 import { longestTimeout } from './signal.js'
@@ -14,6 +15,7 @@ export interface WorkerOptions {
   readonly pool: Pool
   readonly createListenClient: () => pg.Client
   readonly events: Events
+  readonly reports: Reports
   readonly pollMs: number
   readonly prepared: boolean
 }
@@ -28,12 +30,15 @@ export class Worker implements AsyncDisposable {
   readonly #draining = new AbortController()
   readonly #abort = new AbortController()
   readonly #consumers: Consumer[]
+  readonly #reports: Reports
   #running: Promise<unknown> = Promise.resolve()
+  #endReports: () => Promise<void> = async () => {}
   #stopping: Promise<void> | undefined
   #hasStopped: () => void = () => {}
 
   private constructor(options: WorkerOptions) {
-    const { listeners, createListenClient, ...shared } = options
+    const { listeners, createListenClient, reports, ...shared } = options
+    this.#reports = reports
     const { schema, events } = options
     this.listeners = listeners.map(({ definition }) => definition.name)
     this.stopped = new Promise((resolve) => {
@@ -51,6 +56,7 @@ export class Worker implements AsyncDisposable {
     const worker = new Worker(options)
     await runOutsideScopes(async () => {
       await worker.#line.start()
+      worker.#endReports = worker.#report()
       worker.#running = Promise.all(worker.#consumers.map((consumer) => consumer.run()))
     })
     return worker
@@ -71,8 +77,16 @@ export class Worker implements AsyncDisposable {
     const grace = setTimeout(() => this.#abort.abort(), Math.min(graceMs, longestTimeout))
     await this.#running
     clearTimeout(grace)
-    await this.#line.stop()
+    await Promise.all([this.#line.stop(), this.#endReports()])
     this.#hasStopped()
+  }
+
+  #report(): () => Promise<void> {
+    const reported = this.#consumers.map((consumer, index) => ({
+      listener: this.listeners[index] as string,
+      readyAbove: () => consumer.readyAbove,
+    }))
+    return this.#reports.join(reported)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
