@@ -2,9 +2,9 @@
 // its data: whichever way the parent ends, by Ctrl-C, a crash or SIGKILL. It is a process group of its own, so that
 // Ctrl-C in a terminal reaches neither it nor the server.
 //
-//   node postgres-keeper.mjs '["-c","fsync=off"]'   →   {"url":"postgresql://…"} or {"error":"…"}, one line
+//   node postgres-keeper.mjs '["-c","fsync=off"]' [standby]   →   {"url":"postgresql://…"} or {"error":"…"}, one line
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,6 +15,10 @@ process.stdin.on('end', () => void stop()).resume()
 const folder = await mkdtemp(join(tmpdir(), 'pgpubsub-postgres-'))
 const log = []
 let server
+let standbyIsReady
+const standbyReady = new Promise((resolve) => {
+  standbyIsReady = resolve
+})
 let stopping
 try {
   server = await start(JSON.parse(process.argv[2] ?? '[]'))
@@ -34,14 +38,21 @@ async function start(flags) {
     // a throwaway server: nothing has to survive the machine
     postgresFlags: ['-c', 'fsync=off', '-c', 'full_page_writes=off', '-k', '', ...flags],
     initdbFlags: ['--encoding=UTF8', '--locale=C', '--no-sync'],
-    onLog: (line) => log.push(String(line)),
-    onError: (line) => log.push(String(line)),
+    onLog: note,
+    onError: note,
   })
   await embedded.initialise()
-  await embedded.start()
+  if (process.argv[3] === 'standby') await writeFile(join(folder, 'standby.signal'), '')
+  // the package waits for a server that takes writes
+  await Promise.race([embedded.start(), standbyReady])
   log.length = 0
   report({ url: `postgresql://postgres:password@127.0.0.1:${port}/postgres` })
   return embedded
+}
+
+function note(line) {
+  log.push(String(line))
+  if (String(line).includes('ready to accept read-only connections')) standbyIsReady()
 }
 
 function stop() {

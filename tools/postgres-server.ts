@@ -32,7 +32,10 @@ export async function startPostgres(options: ServerOptions = {}): Promise<Postgr
 }
 
 const flags = ({ settings = {} }: ServerOptions) =>
-  Object.entries({ max_connections: 300, ...settings }).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+  Object.entries({ max_connections: 300, max_prepared_transactions: 10, ...settings }).flatMap(([name, value]) => [
+    '-c',
+    `${name}=${value}`,
+  ])
 
 async function startInDocker(options: ServerOptions): Promise<PostgresServer | undefined> {
   const { getContainerRuntimeClient } = await import('testcontainers')
@@ -45,10 +48,15 @@ async function startInDocker(options: ServerOptions): Promise<PostgresServer | u
 
 type Keeper = ChildProcessByStdio<Writable, Readable, null>
 
-async function startEmbedded(options: ServerOptions): Promise<PostgresServer> {
+/** A server of one's own, by the binaries of the package. `standby`: one that waits for a primary, and is read only. */
+export async function startEmbedded(options: ServerOptions & { standby?: boolean } = {}): Promise<PostgresServer> {
   const keeper: Keeper = spawn(
     process.execPath,
-    [fileURLToPath(new URL('./postgres-keeper.mjs', import.meta.url)), JSON.stringify(flags(options))],
+    [
+      fileURLToPath(new URL('./postgres-keeper.mjs', import.meta.url)),
+      JSON.stringify(flags(options)),
+      options.standby ? 'standby' : '',
+    ],
     { stdio: ['pipe', 'pipe', 'inherit'], detached: true },
   )
   const { url, error } = await firstMessage(keeper)

@@ -4,6 +4,9 @@ import { DeadLetters, transactionOr } from './consume/dead-letters.js'
 import { pauseListener } from './consume/pause.js'
 import { Worker } from './consume/worker.js'
 import type { Queryable } from './database.js'
+import { diagnose } from './doctor/doctor.js'
+import type { Finding } from './doctor/finding.js'
+import type { DoctorOptions } from './doctor/options.js'
 import { PubSubError } from './errors.js'
 import { Events, type PubSubEvent, type PubSubEvents } from './events.js'
 import { type InstallReport, install, installSql } from './install/install.js'
@@ -140,6 +143,17 @@ export class PubSub {
   /** What {@link install} would do on an empty database, as SQL text that may be applied again over itself. */
   sql(): Promise<string> {
     return installSql(this.pool, this.schema, this.#definitions())
+  }
+
+  /**
+   * Looks for what is wrong with the engine, its triggers, rights, queues and the server, or soon will be, and says what
+   * to do about it. It reads only, and no queue to its end. Where no listener is declared here, it goes by what is
+   * installed.
+   * @returns the worst first; empty where all is well
+   * @throws PGPUBSUB_INVALID_OPTION, and the driver's error when the server cannot be reached
+   */
+  doctor(options: DoctorOptions = {}): Promise<Finding[]> {
+    return diagnose(this.pool, this.schema, this.#definitions(), options)
   }
 
   /**

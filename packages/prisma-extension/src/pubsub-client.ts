@@ -1,6 +1,8 @@
 import type {
   Context,
   DeadLetters,
+  DoctorOptions,
+  Finding,
   InstallReport,
   ListenerStatus,
   ListenOptions,
@@ -42,6 +44,18 @@ export class PubSubClient {
   /** The same as SQL text, for a migration or a review. It may be applied again, over itself. */
   sql(): Promise<string> {
     return this.#engine.sql()
+  }
+
+  /**
+   * Looks for what is wrong with the engine, its triggers, rights, queues and the server, or soon will be, and says what
+   * to do about it. It reads only, and no queue to its end.
+   * @returns the worst first; empty where all is well
+   * @example
+   * for (const { severity, subject, message, remedy } of await prisma.$pubsub.doctor()) console.warn(severity, subject, message, remedy)
+   * @throws PGPUBSUB_INVALID_OPTION, and the driver's error when the server cannot be reached
+   */
+  doctor(options?: DoctorOptions): Promise<Finding[]> {
+    return this.#engine.doctor(options)
   }
 
   /**

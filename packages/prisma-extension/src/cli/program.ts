@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, type CommanderError, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { deadCommand } from './dead.js'
+import { doctorCommand } from './doctor.js'
 import { exitCodes } from './exit-code.js'
 import { installCommand } from './install.js'
 import { listenCommand } from './listen.js'
@@ -16,14 +17,15 @@ Examples:
   $ pgpubsub sql src/listeners.ts > install.sql   the same as SQL, for a migration or a review
   $ pgpubsub listen src/listeners.ts              handle changes, until SIGTERM or Ctrl-C
   $ pgpubsub dead list src/listeners.ts           what has used up its attempts; retry and discard it
+  $ pgpubsub doctor src/listeners.ts              what is wrong with the database, and what to do about it
 
 Exit codes:
   ${exitCodes.stopped}  done; for listen: stopped by a signal
-  ${exitCodes.failure}  it failed: the database cannot be reached, the module throws, …
+  ${exitCodes.failure}  it failed: the database cannot be reached, the module throws, …; for doctor: there is a problem
   ${exitCodes.usage}  wrong usage: an option, a listener's name, a module without a client
   A second signal while listen stops ends it at once, with 128 and the signal's number (130, 143).`
 
-/** The command line: `pgpubsub listen | install | sql | dead`. */
+/** The command line: `pgpubsub listen | install | sql | dead | doctor`. */
 export function program(): Command {
   const pgpubsub = new Command('pgpubsub')
     .description(
@@ -35,7 +37,7 @@ export function program(): Command {
     .showHelpAfterError('(--help shows what there is)')
     .addHelpText('after', help)
     .exitOverride(exit)
-  for (const command of [listenCommand(), installCommand(), sqlCommand(), deadCommand()]) {
+  for (const command of [listenCommand(), installCommand(), sqlCommand(), deadCommand(), doctorCommand()]) {
     pgpubsub.addCommand(inheriting(command, pgpubsub))
   }
   return pgpubsub

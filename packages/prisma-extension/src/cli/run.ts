@@ -7,22 +7,22 @@ import { createLog, type LogOptions } from './log.js'
 const closingMs = 5_000
 
 /**
- * Imports the module's client, logs what its engine says to `logTo`, does the work of a command, closes the client, and
- * ends the process. Whatever the module left open does not keep it alive.
+ * Imports the module's client, or opens the one given, logs what its engine says to `logTo`, does the work of a command, closes the client, and
+ * ends the process, with the exit code that the work returns. Whatever the module left open does not keep it alive.
  */
 export async function run(
-  module: string,
+  module: string | (() => ExtendedClient),
   options: LogOptions & { logTo: 1 | 2 },
-  work: (client: ExtendedClient, log: Logger) => Promise<void>,
+  work: (client: ExtendedClient, log: Logger) => Promise<number | void>,
 ): Promise<never> {
   process.once('uncaughtException', (error) => fail(error, options))
   try {
     const log = createLog(options, options.logTo)
-    const client = await importClient(module)
+    const client = typeof module === 'string' ? await importClient(module) : module()
     client.$pubsub.logTo(log)
-    await work(client, log)
+    const exitCode = await work(client, log)
     await close(client)
-    return process.exit(exitCodes.stopped)
+    return process.exit(exitCode ?? exitCodes.stopped)
   } catch (error) {
     return fail(error, options)
   }
