@@ -140,7 +140,10 @@ test('--listeners runs only those that are named', async ({ database, pgpubsub }
   expect(await command.logged('listening')).toMatchObject({ listeners: ['greet-user'] })
   await insertMedia(database, 'not now')
   await database.sql(`insert into "user" (email) values ('a@b.c')`)
-  await vi.waitFor(async () => expect(await database.sql('select name from "user"')).toEqual([{ name: 'Hello a@b.c' }]))
+  await vi.waitFor(
+    async () => expect(await database.sql('select name from "user"')).toEqual([{ name: 'Hello a@b.c' }]),
+    { timeout: 15_000 },
+  )
   command.signal('SIGTERM')
   expect(await command.exitCode()).toBe(0)
   expect(await database.notifications()).toMatchObject([{ listener: 'scan-media' }])

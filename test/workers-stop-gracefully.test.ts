@@ -121,6 +121,22 @@ test('stopping twice waits for the same end, and a worker can be disposed of', a
   expect(other).toBeDefined()
 })
 
+test('a second stop can end the grace period of the first', async ({ database }) => {
+  const begun = gate()
+  const running = await engine(database, () => {
+    begun.open()
+    return new Promise(() => {})
+  })
+  await database.sql('insert into item values (1, 0)')
+  const worker = await running.listen()
+  await begun.opened
+  const stopped = worker.stop({ graceMs: Number.POSITIVE_INFINITY })
+  worker.stop({ graceMs: 0 })
+  worker.stop()
+  await Promise.race([stopped, overdue()])
+  expect(await left(database)).toEqual([{ id: 1, attempts: 0, waiting: false }])
+})
+
 test('a worker that sleeps stops at once, and one that is only falling asleep too', async ({ database }) => {
   const running = await engine(database, () => {})
   for (let times = 0; times < 10; times++) {

@@ -18,6 +18,7 @@ import { type Logger, quietLogger } from './logger.js'
 import { Reports } from './observe/reports.js'
 import { type ListenerStatus, status } from './observe/status.js'
 import { checkDefaults, checkOptionNames, type Given, type ListenerDefaults, positiveInteger } from './options.js'
+import { OwnPool } from './own-pool.js'
 import { BackPressure, type WaitForCapacityOptions } from './publish/back-pressure.js'
 import { currentContext, enterScope, openScope, runInScope } from './publish/context.js'
 import { carryContext } from './publish/context-carrier.js'
@@ -293,17 +294,8 @@ export class PubSub {
   }
 
   #openPool(): pg.Pool {
-    const { connectionString } = this.#options
-    const pool = new pg.Pool({
-      connectionString,
-      application_name: 'pgpubsub',
-      allowExitOnIdle: true,
-      max: spareConnections,
-      connectionTimeoutMillis: 10_000,
-    })
+    const pool = new OwnPool(this.#options.connectionString, spareConnections)
     pool.on('error', (error) => this.#events.emit('error', { error }))
-    // one that is cut as soon as it is there tells so before whoever asked for it can listen
-    pool.on('connect', (client) => client.on('error', () => {}))
     return carryContext(pool)
   }
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
+import { cut, endConnection } from '../cut.js'
 import type { ResultRow } from '../database.js'
 import type { Events } from '../events.js'
 import { identifier, literal } from '../quote.js'
@@ -71,6 +72,7 @@ export class WakeLine {
   readonly #ending = new Signal()
   readonly #sql: Record<'writers' | 'lockAndLook' | 'unlock' | 'anythingAbove' | 'wakeSleepers', string>
   #client: pg.Client | null = null
+  #connecting: pg.Client | null = null
   #running: Promise<void> | null = null
   #stopped = false
 
@@ -98,10 +100,12 @@ export class WakeLine {
     this.#running = this.#keepConnected(client)
   }
 
+  /** It takes a second at most, also where the server does not answer. */
   async stop(): Promise<void> {
     this.#stopped = true
     this.#ending.set()
-    await this.#client?.end().catch(() => {})
+    if (this.#connecting) cut(this.#connecting)
+    if (this.#client) await endConnection(this.#client)
     await this.#running
   }
 
@@ -147,6 +151,7 @@ export class WakeLine {
   async #connect(): Promise<pg.Client> {
     const client = this.#options.createClient()
     client.on('error', () => {}) // reported by `end`, which follows
+    this.#connecting = client
     try {
       await client.connect()
       // anyone may NOTIFY anything here: only the name of a listener of ours has an effect
@@ -155,8 +160,10 @@ export class WakeLine {
         `set enable_seqscan = off; set enable_bitmapscan = off; listen ${identifier(this.#options.schema)}`,
       )
     } catch (error) {
-      await client.end().catch(() => {})
+      await endConnection(client)
       throw error
+    } finally {
+      this.#connecting = null
     }
     return client
   }
@@ -178,7 +185,7 @@ export class WakeLine {
       await this.#ending.wait(reconnectBackoff(++failures))
       client = await this.#reconnect()
     }
-    await client?.end().catch(() => {})
+    if (client) await endConnection(client)
   }
 
   async #reconnect(): Promise<pg.Client | null> {
@@ -188,7 +195,7 @@ export class WakeLine {
       this.#options.events.emit('connectionRestored', {})
       return client
     } catch (error) {
-      this.#options.events.emit('error', { error })
+      if (!this.#stopped) this.#options.events.emit('error', { error })
       return null
     }
   }
@@ -211,7 +218,7 @@ async function ask(client: pg.Client, sql: string, values: unknown[] = []): Prom
   try {
     return (await turn).rows
   } catch (error) {
-    if (!(error instanceof pg.DatabaseError)) client.end().catch(() => {})
+    if (!(error instanceof pg.DatabaseError)) void endConnection(client)
     throw error
   }
 }
@@ -222,7 +229,7 @@ function lost(client: pg.Client): Promise<unknown> {
     let reason: unknown = new Error('the connection was closed')
     client.on('error', (error) => {
       reason = error
-      client.end().catch(() => {})
+      void endConnection(client)
     })
     client.on('end', () => resolve(reason))
   })

@@ -6,7 +6,9 @@ import type { Listener } from '../listener.js'
 import type { Reports } from '../observe/reports.js'
 import { runOutsideScopes } from '../publish/context.js'
 import { Consumer } from './consumer.js'
+import { HeldConnections } from './held-connections.js'
 import { longestTimeout } from './signal.js'
+import { untilAborted } from './until-aborted.js'
 import { WakeLine } from './wake.js'
 
 export interface WorkerOptions {
@@ -20,6 +22,12 @@ export interface WorkerOptions {
   readonly prepared: boolean
 }
 
+/**
+ * How long what the handlers came to may take to be written down after the grace period, in milliseconds. After that the
+ * database is taken for silent.
+ */
+const settlingMs = 5_000
+
 /** A running consumer of one or more listeners. */
 export class Worker implements AsyncDisposable {
   /** Names of the listeners that it consumes. */
@@ -27,8 +35,10 @@ export class Worker implements AsyncDisposable {
   /** Fulfilled when it has stopped. */
   readonly stopped: Promise<void>
   readonly #line: WakeLine
+  readonly #connections: HeldConnections
   readonly #draining = new AbortController()
   readonly #abort = new AbortController()
+  readonly #gaveUp = new AbortController()
   readonly #consumers: Consumer[]
   readonly #reports: Reports
   #running: Promise<unknown> = Promise.resolve()
@@ -39,6 +49,7 @@ export class Worker implements AsyncDisposable {
   private constructor(options: WorkerOptions) {
     const { listeners, createListenClient, reports, ...shared } = options
     this.#reports = reports
+    this.#connections = new HeldConnections(options.pool)
     const { schema, events } = options
     this.listeners = listeners.map(({ definition }) => definition.name)
     this.stopped = new Promise((resolve) => {
@@ -48,7 +59,9 @@ export class Worker implements AsyncDisposable {
     setMaxListeners(0, this.#draining.signal, this.#abort.signal)
     this.#line = new WakeLine({ schema, createClient: createListenClient, events })
     const stop = { draining: this.#draining.signal, abort: this.#abort.signal }
-    this.#consumers = listeners.map((listener) => new Consumer({ ...shared, listener, line: this.#line, stop }))
+    this.#consumers = listeners.map(
+      (listener) => new Consumer({ ...shared, pool: this.#connections, listener, line: this.#line, stop }),
+    )
   }
 
   /** @throws when the server cannot be reached. */
@@ -64,20 +77,20 @@ export class Worker implements AsyncDisposable {
 
   /**
    * Stops: claims nothing more, lets running handlers end for `graceMs`, then aborts their `signal` and leaves what they
-   * had to the next worker, unharmed. Calling it again waits for the same end.
+   * had to the next worker, unharmed. It has stopped at the latest 6 seconds after the grace period, also where the
+   * database does not answer. Calling it again waits for the same end, and can make the grace period shorter.
    * @param options.graceMs milliseconds, 10,000 by default; `Infinity` waits for as long as they take
    */
   stop(options: { graceMs?: number } = {}): Promise<void> {
-    this.#stopping ??= this.#stop(options.graceMs ?? 10_000)
+    this.#stopping ??= this.#stop()
+    this.#limit(options.graceMs ?? 10_000)
     return this.#stopping
   }
 
-  async #stop(graceMs: number): Promise<void> {
+  async #stop(): Promise<void> {
     this.#draining.abort()
-    const grace = setTimeout(() => this.#abort.abort(), Math.min(graceMs, longestTimeout))
     await this.#running
-    clearTimeout(grace)
-    await Promise.all([this.#line.stop(), this.#endReports()])
+    await Promise.all([this.#line.stop(), untilAborted(this.#endReports(), this.#gaveUp.signal, () => {})])
     this.#hasStopped()
   }
 
@@ -87,6 +100,19 @@ export class Worker implements AsyncDisposable {
       readyAbove: () => consumer.readyAbove,
     }))
     return this.#reports.join(reported)
+  }
+
+  #limit(graceMs: number): void {
+    const wait = Math.min(graceMs, longestTimeout - settlingMs)
+    const timers = [setTimeout(() => this.#abort.abort(), wait), setTimeout(() => this.#giveUp(), wait + settlingMs)]
+    this.stopped.then(() => timers.forEach(clearTimeout))
+  }
+
+  /** Leaves a database that does not answer. It rolls back what it has of this worker, once it notices. */
+  #giveUp(): void {
+    this.#connections.giveUp()
+    this.#gaveUp.abort()
+    void this.#line.stop()
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,0 +1,30 @@
+import pg from 'pg'
+import { cut } from './cut.js'
+
+/** How long statements that still run may take when the pool is ended, in milliseconds. */
+const endingMs = 5_000
+
+/** The pool that the engine opens for itself. Its end does not wait for a server that does not answer. */
+export class OwnPool extends pg.Pool {
+  readonly #open = new Set<pg.Client>()
+
+  constructor(connectionString: string | undefined, max: number) {
+    super({
+      connectionString,
+      application_name: 'pgpubsub',
+      allowExitOnIdle: true,
+      max,
+      connectionTimeoutMillis: 10_000,
+    })
+    this.on('connect', (client) => this.#open.add(client as pg.Client))
+    this.on('remove', (client) => this.#open.delete(client as pg.Client))
+    // one that is cut as soon as it is there tells so before whoever asked for it can listen
+    this.on('connect', (client) => client.on('error', () => {}))
+  }
+
+  override async end(): Promise<void> {
+    // idle ones are still saying good-bye when super.end() has returned
+    setTimeout(() => this.#open.forEach(cut), endingMs).unref()
+    await super.end()
+  }
+}
