@@ -11,11 +11,13 @@ export class Command {
   readonly #child: ChildProcess
   readonly #closed: Promise<number | null>
 
-  constructor(args: readonly string[], env: Record<string, string> = {}) {
+  /** @param options.detached in a process group of its own, as a terminal starts it */
+  constructor(args: readonly string[], env: Record<string, string> = {}, options: { detached?: boolean } = {}) {
     const { NO_COLOR: _, FORCE_COLOR: __, ...own } = process.env
     this.#child = spawn(process.execPath, [bin, ...args], {
       env: { ...own, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
+      ...options,
     })
     this.#child.stdout?.on('data', (text) => {
       this.stdout += text
@@ -29,6 +31,10 @@ export class Command {
   /** The exit code, once it has ended. */
   exitCode(): Promise<number | null> {
     return this.#closed
+  }
+
+  get pid(): number {
+    return this.#child.pid as number
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -89,8 +89,8 @@ export class Worker implements AsyncDisposable {
 
   async #stop(): Promise<void> {
     this.#draining.abort()
-    await this.#running
-    await Promise.all([this.#line.stop(), untilAborted(this.#endReports(), this.#gaveUp.signal, () => {})])
+    await untilAborted(this.#running, this.#gaveUp.signal, () => {})
+    await Promise.all([this.#line.stop(), this.#endReports()])
     this.#hasStopped()
   }
 

@@ -5,9 +5,13 @@ import { PinoPretty } from 'pino-pretty'
 const levels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 const formats = ['pretty', 'json'] as const
 
+export type LogFormat = (typeof formats)[number]
+
 export interface LogOptions {
   logLevel: (typeof levels)[number]
-  logFormat: (typeof formats)[number]
+  logFormat: LogFormat
+  /** The number of this worker, where a supervisor has several. */
+  worker?: number | undefined
 }
 
 export const logLevelOption = () =>
@@ -20,13 +24,28 @@ export const logFormatOption = () =>
     .choices(formats)
     .default(process.stdout.isTTY ? formats[0] : formats[1], 'pretty on a terminal, else json')
 
+/**
+ * Where a supervisor reads the log of its worker. Standard output is the handlers', who may write to it asynchronously: a
+ * line of the log could come in the middle of theirs.
+ */
+export const workerLogTo = 4
+
 /** A logger on file descriptor `to`. It writes at once: nothing is lost when the process ends. */
-export function createLog({ logLevel, logFormat }: LogOptions, to: 1 | 2): Logger {
-  if (logFormat === 'json') return pino({ level: logLevel }, pino.destination({ dest: to, sync: true }))
-  const ignore = 'pid,hostname'
-  return pino({ level: logLevel }, PinoPretty({ destination: to, sync: true, ignore, colorize: isTerminal(to) }))
+export function createLog({ worker, ...options }: LogOptions, to: 1 | 2): Logger {
+  const colorize = hasColors(to)
+  if (worker === undefined) return createLogger(options, to, colorize)
+  return createLogger(options, to === 1 ? workerLogTo : to, colorize).child({ worker })
 }
 
-function isTerminal(to: 1 | 2): boolean {
-  return Boolean((to === 1 ? process.stdout : process.stderr).isTTY) && !process.env.NO_COLOR
+function createLogger({ logLevel, logFormat }: LogOptions, destination: number, colorize: boolean): Logger {
+  if (logFormat === 'json') return pino({ level: logLevel }, pino.destination({ dest: destination, sync: true }))
+  // the supervisor says before each line which worker's it is
+  const ignore = 'pid,hostname,worker'
+  return pino({ level: logLevel }, PinoPretty({ destination, sync: true, ignore, colorize }))
+}
+
+/** Whether what is written there is seen on a terminal; FORCE_COLOR says so where it goes by way of another process. */
+export function hasColors(to: 1 | 2): boolean {
+  const isTerminal = Boolean((to === 1 ? process.stdout : process.stderr).isTTY)
+  return (isTerminal || Boolean(Number(process.env.FORCE_COLOR))) && !process.env.NO_COLOR
 }
