@@ -1,5 +1,4 @@
 import { PubSub, type PubSubOptions, silentLogger, type TableListenerOptions } from '@pgpubsub/core'
-import type pg from 'pg'
 import { asleep, untilAsleep } from './support/asleep.ts'
 import { countingPool, passing } from './support/counting-pool.ts'
 import { gate } from './support/gate.ts'
@@ -30,74 +29,6 @@ async function notifications(database: TestDatabase): Promise<string[]> {
   database.closeLater(async () => client.release(true))
   return heard
 }
-
-const seed = Number(process.env.SEED ?? Date.now())
-const random = seeded(seed)
-const pause = (most: number) => passing(random() * most)
-
-/** mulberry32: numbers from 0 to 1 that a seed repeats. */
-function seeded(state: number): () => number {
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
-
-/** One transaction of random shape. Returns the ids that it has committed. */
-async function write(client: pg.PoolClient, nextId: () => number): Promise<number[]> {
-  const insert = async () => {
-    const id = nextId()
-    await client.query('insert into item values ($1, 0)', [id])
-    return id
-  }
-  const shape = random()
-  if (shape < 0.4) return [await insert()]
-  await client.query('begin')
-  const kept = [await insert()]
-  if (shape < 0.6) await pause(12)
-  if (shape >= 0.6 && shape < 0.75) {
-    await client.query('savepoint s')
-    await insert()
-    if (shape < 0.7) await pause(5)
-    await client.query('rollback to savepoint s')
-  }
-  if (shape >= 0.85) kept.push(await insert())
-  const rolledBack = shape >= 0.75 && shape < 0.85
-  await client.query(rolledBack ? 'rollback' : 'commit')
-  return rolledBack ? [] : kept
-}
-
-test('in 300 random rounds of six writers and two workers nothing is left behind, without any slow poll', async ({
-  database,
-}) => {
-  const handled = new Set<number>()
-  const committed = new Set<number>()
-  let id = 0
-  const all = await engines(database, 2, ({ new: item }) => handled.add(item?.id ?? 0))
-  await Promise.all(all.map((engine) => engine.listen()))
-  const writers = await Promise.all(Array.from({ length: 6 }, () => database.pool.connect()))
-  const nothingLeft = () =>
-    vi.waitFor(() => expect(missing(), `seed ${seed}`).toEqual([]), { timeout: 3_000, interval: 1 })
-  const missing = () => [...committed].filter((each) => !handled.has(each))
-  try {
-    for (let round = 0; round < 300; round++) {
-      const busy = writers.filter(() => random() < 0.6)
-      await Promise.all(
-        busy.map(async (client) => {
-          await pause(4)
-          for (const each of await write(client, () => ++id)) committed.add(each)
-        }),
-      )
-      if (round % 2 === 0) await nothingLeft()
-    }
-    await nothingLeft()
-  } finally {
-    for (const client of writers) client.release()
-  }
-  expect(committed.size).toBeGreaterThan(300)
-})
 
 test('a worker that is awake is not notified, and one that sleeps is, once for each transaction', async ({
   database,
