@@ -43,6 +43,64 @@ test('a listener that fails for ever and one that never ends delay no other, nor
   held.open()
 })
 
+test('beside a listener that always fails and a slow one, three others handle each change as soon as alone', async ({
+  database,
+}) => {
+  await createItems(database)
+  const prompt = ['a', 'b', 'c']
+  const changes = 150
+  const held = gate()
+  const engine = database.core(noPoll)
+  const writtenAt = new Map<number, number>()
+  const lags: number[] = []
+  let handled = 0
+  for (const name of prompt) {
+    onItem(engine, { name }, ({ new: item }) => {
+      lags.push(performance.now() - (writtenAt.get(item?.id ?? 0) ?? 0))
+      handled++
+    })
+  }
+  onItem(engine, { name: 'fails', attempts: 1_000, backoff: () => 100 }, () => {
+    throw new Error('always')
+  })
+  let slow = 0
+  onItem(engine, { name: 'slow', concurrency: 1 }, async () => {
+    slow++
+    await held.opened
+  })
+  await engine.install()
+  let id = 0
+  const medianLag = async () => {
+    lags.length = 0
+    for (let change = 0; change < changes; change++) {
+      const wanted = handled + prompt.length
+      writtenAt.set(++id, performance.now())
+      await database.sql('insert into item values ($1, 0)', [id])
+      await vi.waitFor(() => expect(handled).toBe(wanted), { timeout: 10_000, interval: 2 })
+    }
+    return lags.sort((a, b) => a - b)[Math.floor(lags.length / 2)] as number
+  }
+  const worker = await engine.listen({ listeners: prompt })
+  const alone = await medianLag()
+  const others = await engine.listen({ listeners: ['fails', 'slow'] })
+  await vi.waitFor(() => expect(slow).toBe(1))
+  const beside = await medianLag()
+  const ratio = beside / alone
+  console.log(`median lag alone ${alone.toFixed(1)} ms, beside them ${beside.toFixed(1)} ms: × ${ratio.toFixed(2)}`)
+
+  // by construction: the slow one still has its first change, the failing one all of its, the three have none left
+  expect(slow).toBe(1)
+  expect(handled).toBe(prompt.length * 2 * changes)
+  const left = await database.sql('select listener, count(*)::int from pgpubsub.notification group by 1 order by 1')
+  expect(left).toEqual([
+    { listener: 'fails', count: 2 * changes },
+    { listener: 'slow', count: 2 * changes },
+  ])
+  expect(ratio).toBeLessThan(10)
+  held.open()
+  await Promise.all([worker.stop(), others.stop({ graceMs: 0 })])
+})
+
 test('twenty listeners whose handlers hang leave the others their connections', async ({ database }) => {
   await createItems(database)
   const engine = database.core(noPoll)

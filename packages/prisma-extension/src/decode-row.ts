@@ -1,4 +1,4 @@
-import { keptAsText, members } from '@pgpubsub/core'
+import { keptAsText, members, PubSubError } from '@pgpubsub/core'
 import { Decimal } from '@prisma/client/runtime/client'
 import type { Field, Model } from './data-model.js'
 
@@ -31,11 +31,23 @@ export function rowDecoder(model: Model): (json: string) => Row {
     if (Object.hasOwn(stored, keptAsText)) parseKeptTexts(stored, jsonColumns)
     const row: Row = {}
     for (const { name, column, decode, mayBeInherited } of decoders) {
-      row[name] = decode(mayBeInherited && !Object.hasOwn(stored, column) ? null : stored[column])
+      const value = mayBeInherited && !Object.hasOwn(stored, column) ? null : stored[column]
+      try {
+        row[name] = decode(value)
+      } catch {
+        throw unreadable(model, name)
+      }
     }
     return row
   }
 }
+
+/** Without a cause: what the decoders throw has the value in it, and this is kept and logged. */
+const unreadable = (model: Model, field: string) =>
+  new PubSubError(
+    'PGPUBSUB_UNREADABLE_ROW',
+    `The stored value of "${field}" of ${model.name} cannot be read as the type that the field has now. Where a migration has changed the type, convert the notifications and dead letters that were stored before, or discard them.`,
+  )
 
 // up to 15 digits survive the way through a double
 const longNumber = /[\d.]{16}/

@@ -109,7 +109,7 @@ const claimByRow = (schema: string) => /* sql */ `
     select p.key
     from page p left join (select h.id from head h union all select b.id from behind b) locked on locked.id = p.id
     group by p.key
-    having count(*) = count(locked.id)
+    having count(*) = pg_catalog.count(locked.id)
   ), lowest as materialized (${lowestReady(schema)})
   select ${columns}, (select l.id from lowest l) as lowest, (
       select json_object_agg(p.id, p.locked_before) from page p where p.locked_before is not null

@@ -38,7 +38,7 @@ export interface Batch {
 // Nor may a slow handler be taken for a forgotten transaction; servers before 17 have no transaction_timeout.
 const prologue = (schema: string, { definition, consume }: Listener) => /* sql */ `
   select pg_snapshot_xmin(s)::text as oldest, pg_snapshot_xmax(s)::text as next,
-    (extract(epoch from clock_timestamp()) * 1000)::float8 as now,
+    (extract(epoch from clock_timestamp()) * 1000::numeric)::float8 as now,
     ${isPaused(identifier(schema), definition.name)} as paused, ${setPlan},
     set_config('idle_in_transaction_session_timeout', '0', true),
     case when current_setting('transaction_timeout', true) is not null then set_config('transaction_timeout', '0', true) end

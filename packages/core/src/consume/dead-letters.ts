@@ -51,8 +51,8 @@ export interface InTransaction<Transaction> {
 const list = (schema: string, { text, values }: Condition) => /* sql */ `
   select d.id::text as id, d.listener, d.operation, d.old::text as old, d.new::text as new, d.context::text as context,
     d.attempts, d.last_error as error,
-    (extract(epoch from d.created_at) * 1000)::float8 as created_at,
-    (extract(epoch from d.died_at) * 1000)::float8 as died_at
+    (extract(epoch from d.created_at) * 1000::numeric)::float8 as created_at,
+    (extract(epoch from d.died_at) * 1000::numeric)::float8 as died_at
   from ${schema}.dead_letter d
   where ${text}
   order by d.id desc
@@ -75,7 +75,7 @@ const retry = (schema: string, channel: string, { text }: Condition) => /* sql *
   ), woken as materialized (
     select pg_notify(${literal(channel)}, s.listener)::text as listener from (select distinct listener from stored) s
   )
-  select (select count(*) from stored)::float8 as count, (select count(w.listener) from woken w)::float8 as woken
+  select (select count(*) from stored)::float8 as count, (select pg_catalog.count(w.listener) from woken w)::float8 as woken
 `
 
 const discard = (schema: string, { text }: Condition) => /* sql */ `

@@ -8,7 +8,7 @@ import { Statement } from './statement.js'
 
 // As many as a batch takes are looked at, and no more. The first is the oldest.
 const stored = (schema: string) => /* sql */ `
-  select count(*)::int as count, extract(epoch from clock_timestamp() - min(r.created_at))::float8 * 1000 as age
+  select count(*)::int as count, (extract(epoch from clock_timestamp() - min(r.created_at)) * 1000::numeric)::float8 as age
   from (
     select n.created_at from ${schema}.notification n
     where n.listener = $1 and not n.waiting and n.id > $2

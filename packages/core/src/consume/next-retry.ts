@@ -4,7 +4,7 @@ import { Statement } from './statement.js'
 
 // What waits behind an older notification of its key is not due before that is gone, as in the claim.
 const untilNext = (schema: string) => /* sql */ `
-  select extract(epoch from n.run_at - now()) * 1000 as milliseconds
+  select extract(epoch from n.run_at - now()) * 1000::numeric as milliseconds
   from ${schema}.notification n
   where n.listener = $1 and n.run_at is not null
     and not exists (

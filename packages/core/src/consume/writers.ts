@@ -3,7 +3,7 @@ import { identifier, literal } from '../quote.js'
 /** Transactions that may bring notifications: by their virtual ids, which are unique among all that run. */
 export type Writers = ReadonlySet<string>
 
-const writerKey = (schemaName: string) => `hashtextextended(${literal(`pgpubsub writer ${schemaName}`)}, 0)`
+const writerKey = (schemaName: string) => `hashtextextended(${literal(`pgpubsub writer ${schemaName}`)}::text, 0::bigint)`
 
 /** A column of a select: the worker's transaction, which handlers are going to write in, says so by a lock. */
 export const markAsWriter = (schemaName: string) => `pg_advisory_xact_lock_shared(${writerKey(schemaName)})::text`
@@ -18,7 +18,7 @@ export const currentWriters = (schemaName: string) => /* sql */ `
   from pg_locks l
   where l.database = (select d.oid from pg_database d where d.datname = current_database()) and l.granted
     and (
-      l.locktype = 'relation' and l.relation = ${literal(identifier(schemaName, 'notification'))}::regclass
+      l.locktype = 'relation' and l.relation = ${literal(identifier(schemaName, 'notification'))}::regclass::oid
         and l.mode in ('RowExclusiveLock', 'RowShareLock')
       or l.locktype = 'advisory' and l.objsubid = 1
         and l.classid::bigint << 32 | l.objid::bigint = ${writerKey(schemaName)}

@@ -14,6 +14,7 @@ import {
   planListeners,
   recordListenerSql,
 } from './plan.js'
+import { onSafePath } from './safe-path.js'
 
 /** What {@link install} changed; all empty where everything was in place. */
 export interface InstallReport {
@@ -57,12 +58,10 @@ export async function install(
 
 const lockNotAvailable = '55P03'
 
-const ignore = () => {}
-
 function lockTimeout(cause: unknown, attempts: number): PubSubError {
   return new PubSubError(
     'PGPUBSUB_LOCK_TIMEOUT',
-    `A table stayed locked by other transactions through ${attempts} attempts to change its triggers. See pg_locks and pg_stat_activity for who holds it, and install again when it is done.`,
+    `A table, or the installation itself, stayed locked by other transactions through ${attempts} attempts to change triggers. See pg_locks and pg_stat_activity for who holds it, and install again when it is done.`,
     { cause },
   )
 }
@@ -73,24 +72,14 @@ async function installOnce(
   definitions: readonly ListenerDefinition[],
   lockTimeoutMs: number,
 ): Promise<InstallReport> {
-  const connection = await pool.connect()
-  connection.on('error', ignore) // lost: the running statement reports it
-  try {
+  return onSafePath(pool, async (connection) => {
     const before = await comparison(connection, schema, definitions)
     if (before.inPlace) return before.report
-    await connection.query('begin isolation level read committed')
-    await connection.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`pgpubsub install ${schema}`])
+    // first: any role could keep the lock that follows
     await connection.query(`set local lock_timeout = ${lockTimeoutMs}`)
-    const report = await change(connection, schema, definitions)
-    await connection.query('commit')
-    return report
-  } catch (error) {
-    await connection.query('rollback').catch(() => {})
-    throw error
-  } finally {
-    connection.removeListener('error', ignore)
-    connection.release()
-  }
+    await connection.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`pgpubsub install ${schema}`])
+    return change(connection, schema, definitions)
+  })
 }
 
 async function comparison(db: Queryable, schema: string, definitions: readonly ListenerDefinition[]) {
@@ -144,11 +133,11 @@ function newerEngine(version: number): PubSubError {
  * and the removal of all other triggers of ours. It may be applied again, over itself.
  */
 export async function installSql(
-  db: Queryable,
+  pool: Pool,
   schema: string,
   definitions: readonly ListenerDefinition[],
 ): Promise<string> {
-  const planned = await planListeners(db, schema, definitions)
+  const planned = await onSafePath(pool, (connection) => planListeners(connection, schema, definitions))
   const listeners = planned.map(
     (listener) =>
       `-- listener ${JSON.stringify(listener.definition.name)}\n${[...listener.triggers.map((trigger) => trigger.sql), recordListenerSql(schema, listener)].join('\n')}`,

@@ -1,0 +1,29 @@
+import type { Connection, Pool } from '../database.js'
+
+/*
+ * Whoever may create functions or operators in a schema of our search_path (before PostgreSQL 15 everybody, in `public`)
+ * can offer ones that fit a call better than PostgreSQL's own, and would have them run with our rights. So an
+ * installation, which asks the catalogue much, looks at nothing but PostgreSQL's own.
+ */
+
+const begin = /* sql */ `begin isolation level read committed; set local search_path = pg_catalog, pg_temp`
+
+const ignore = () => {}
+
+/** Runs `work` in a transaction of its own that finds PostgreSQL's functions and operators only. */
+export async function onSafePath<T>(pool: Pool, work: (connection: Connection) => Promise<T>): Promise<T> {
+  const connection = await pool.connect()
+  connection.on('error', ignore) // lost: the running statement reports it
+  try {
+    await connection.query(begin)
+    const result = await work(connection)
+    await connection.query('commit')
+    return result
+  } catch (error) {
+    await connection.query('rollback').catch(() => {})
+    throw error
+  } finally {
+    connection.removeListener('error', ignore)
+    connection.release()
+  }
+}
