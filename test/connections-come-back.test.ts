@@ -1,3 +1,4 @@
+import dns from 'node:dns'
 import { createServer } from 'node:net'
 import { PubSub, type PubSubEvent, silentLogger } from '@pgpubsub/core'
 import pg from 'pg'
@@ -110,6 +111,34 @@ test('a database that refuses connections for a while is waited for, and then dr
   expect(handled).toEqual([1])
 })
 
+test('a host name that cannot be resolved for a while is asked for again', async ({ database }) => {
+  await createItems(database)
+  const url = new URL(database.url)
+  const name = names(url.hostname)
+  database.closeLater(name.forget)
+  url.hostname = name.host
+  const handled: unknown[] = []
+  const listening = database.core({ ...noPoll, connectionString: url.href })
+  onItem(listening, {}, (change) => handled.push(valueAfter(change)))
+  await listening.install()
+  await listening.listen()
+  await untilAsleep(database)
+  name.fail()
+  const failures = { line: 0, claims: 0 }
+  listening.on('error', ({ error, listener }) => {
+    if ((error as { code?: string }).code === 'ENOTFOUND') failures[listener ? 'claims' : 'line']++
+  })
+  await kill(database.pool, 'pgpubsub')
+  await kill(database.pool, 'pgpubsub listen')
+  await vi.waitFor(() => expect(Math.min(failures.line, failures.claims)).toBeGreaterThan(1), { timeout: 10_000 })
+  const restored = next(listening, 'connectionRestored')
+  await database.sql('insert into item values (1, 1)')
+  name.recover()
+  await restored
+  await database.drained()
+  expect(handled).toEqual([1])
+})
+
 test('a server that cannot be reached at the start is an error of listen()', async () => {
   const closed = await closedPort()
   const unreachable = new PubSub({ connectionString: `postgresql://a:b@127.0.0.1:${closed}/c`, logger: silentLogger })
@@ -130,6 +159,31 @@ test('a LISTEN address that cannot be reached is an error of listen(), and nothi
   await listening.install()
   await expect(listening.listen()).rejects.toMatchObject({ code: 'ECONNREFUSED' })
 })
+
+/** A host name that this process resolves to `target`, as long as it is not told to fail. */
+function names(target: string) {
+  const host = 'database.test'
+  const { lookup } = dns
+  let fails = false
+  const patched = (name: string, options: dns.LookupOptions, callback: (error: Error | null) => void) => {
+    if (name !== host) return lookup(name, options, callback)
+    if (!fails) return lookup(target, options, callback)
+    setImmediate(() => callback(Object.assign(new Error(`getaddrinfo ENOTFOUND ${host}`), { code: 'ENOTFOUND' })))
+  }
+  dns.lookup = patched as typeof dns.lookup
+  return {
+    host,
+    fail() {
+      fails = true
+    },
+    recover() {
+      fails = false
+    },
+    async forget() {
+      dns.lookup = lookup
+    },
+  }
+}
 
 function closedPort(): Promise<number> {
   return new Promise((resolve) => {

