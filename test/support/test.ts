@@ -12,13 +12,15 @@ export { describe, expect, inject, vi } from 'vitest'
 export interface ClientOptions extends Omit<PubSubOptions, 'connectionString' | 'pool'> {
   /** `'carrying'`: our adapter; `'plain'`: Prisma's own. */
   adapter?: 'carrying' | 'plain'
+  /** Where Prisma and the engine connect to, if not to the database itself. */
+  url?: string
   /** Most connections of Prisma's pool. */
   max?: number
 }
 
 export type TestClient = ReturnType<typeof extendedClient>
 
-function extendedClient(url: string, { adapter = 'carrying', max = 5, ...options }: ClientOptions) {
+function extendedClient(url: string, { adapter = 'carrying', max = 5, ...options }: Omit<ClientOptions, 'url'>) {
   const config = { connectionString: url, max }
   const prisma = new PrismaClient({ adapter: adapter === 'carrying' ? pubsubAdapter(config) : new PrismaPg(config) })
   return prisma.$extends(pubsub({ connectionString: url, logger: silentLogger, ...options }))
@@ -45,7 +47,8 @@ export class TestDatabase {
 
   /** A Prisma Client with the extension, closed after the test. */
   prisma(options: ClientOptions = {}): TestClient {
-    const prisma = extendedClient(this.url, options)
+    const { url = this.url, ...others } = options
+    const prisma = extendedClient(url, others)
     this.closeLater(async () => {
       await prisma.$pubsub.close()
       await prisma.$disconnect()
@@ -54,7 +57,7 @@ export class TestDatabase {
   }
 
   /** The engine without Prisma, closed after the test. */
-  core(options: Omit<PubSubOptions, 'connectionString' | 'pool'> = {}): PubSub {
+  core(options: Omit<PubSubOptions, 'pool'> = {}): PubSub {
     const core = new PubSub({ connectionString: this.url, logger: silentLogger, ...options })
     this.closeLater(() => core.close())
     return core

@@ -10,7 +10,7 @@ export interface QueryResult {
 
 export interface Queryable {
   query(text: string, values?: unknown[]): Promise<QueryResult>
-  query(statement: { name?: string; text: string; values: unknown[] }): Promise<QueryResult>
+  query(statement: { name?: string; text: string; values: unknown[]; query_timeout?: number }): Promise<QueryResult>
 }
 
 /** A connection taken from a {@link Pool}. `release(true)` closes it instead of giving it back. */

@@ -1,6 +1,9 @@
 import pg from 'pg'
 import { cut } from './cut.js'
 
+/** An idle connection whose other end is gone is noticed within these many milliseconds and ten seconds. */
+export const keepAlive = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 }
+
 /** How long statements that still run may take when the pool is ended, in milliseconds. */
 const endingMs = 5_000
 
@@ -8,13 +11,14 @@ const endingMs = 5_000
 export class OwnPool extends pg.Pool {
   readonly #open = new Set<pg.Client>()
 
-  constructor(connectionString: string | undefined, max: number) {
+  constructor(connectionString: string | undefined, { max, answerMs }: { max: number; answerMs: number }) {
     super({
       connectionString,
       application_name: 'pgpubsub',
       allowExitOnIdle: true,
       max,
-      connectionTimeoutMillis: 10_000,
+      ...keepAlive,
+      connectionTimeoutMillis: answerMs,
     })
     this.on('connect', (client) => this.#open.add(client as pg.Client))
     this.on('remove', (client) => this.#open.delete(client as pg.Client))

@@ -18,7 +18,7 @@ import { type Logger, quietLogger } from './logger.js'
 import { Reports } from './observe/reports.js'
 import { type ListenerStatus, status } from './observe/status.js'
 import { checkDefaults, checkOptionNames, type Given, type ListenerDefaults, positiveInteger } from './options.js'
-import { OwnPool } from './own-pool.js'
+import { keepAlive, OwnPool } from './own-pool.js'
 import { BackPressure, type WaitForCapacityOptions } from './publish/back-pressure.js'
 import { currentContext, enterScope, openScope, runInScope } from './publish/context.js'
 import { carryContext } from './publish/context-carrier.js'
@@ -32,10 +32,11 @@ export interface PubSubOptions {
   pool?: pg.Pool
   /**
    * Where the LISTEN connection connects to. Needed only behind a pooler in transaction mode, where LISTEN does not
-   * work: give the server's own address. Then no prepared statements are used either.
+   * work: give the server's own address, or `false` where nothing but the pooler can be reached: then there is no such
+   * connection, and workers find changes by their slow poll. With either, no prepared statements are used.
    * @default the address of `connectionString` or `pool`
    */
-  listenConnectionString?: string
+  listenConnectionString?: string | false
   /**
    * Schema of the engine's tables and functions. Programs that share a database and declare different listeners need
    * different ones: `install` removes the triggers of listeners that are not declared.
@@ -49,12 +50,19 @@ export interface PubSubOptions {
    * @default 5000
    */
   pollIntervalMs?: number
+  /**
+   * Milliseconds after which a server that does not answer is given up on, and the connection replaced: when connecting,
+   * and for each statement by which a worker sleeps, claims and settles. Statements of handlers have no such limit.
+   * @default 30000
+   */
+  answerTimeoutMs?: number
   /** Where to log: pino and `console` both fit, `silentLogger` says nothing. @default warnings and errors, to the console */
   logger?: Logger
 }
 
 const optionNames = [
-  ...['connectionString', 'pool', 'listenConnectionString', 'schema', 'defaults', 'pollIntervalMs', 'logger'],
+  ...['connectionString', 'pool', 'listenConnectionString', 'schema', 'defaults', 'pollIntervalMs'],
+  ...['answerTimeoutMs', 'logger'],
 ] as const satisfies readonly (keyof PubSubOptions)[]
 
 /** Options of {@link PubSub.listen}. */
@@ -82,6 +90,7 @@ export class PubSub {
   readonly #reports: Reports
   readonly #backPressure: BackPressure
   readonly #pollMs: number
+  readonly #answerMs: number
   #logger: Logger
   /** Those that run, and those that are being started. */
   readonly #workers = new Set<Promise<Worker>>()
@@ -103,6 +112,7 @@ export class PubSub {
     this.defaults = checkDefaults(options.defaults ?? {})
     this.#logger = options.logger ?? quietLogger
     this.#pollMs = positiveInteger('pubsub', 'pollIntervalMs', options.pollIntervalMs ?? 5_000)
+    this.#answerMs = positiveInteger('pubsub', 'answerTimeoutMs', options.answerTimeoutMs ?? 30_000)
     this.#events = new Events(() => this.#logger)
     logEvents(this.#events, () => this.#logger)
     const shared = { schema: this.schema, pool: () => this.pool, events: this.#events }
@@ -182,11 +192,14 @@ export class PubSub {
       listeners,
       schema: this.schema,
       pool: this.pool,
-      createListenClient: () => this.#listenClient(),
+      createListenClient: this.#options.listenConnectionString === false ? null : () => this.#listenClient(),
       events: this.#events,
       reports: this.#reports,
       pollMs: this.#pollMs,
-      prepared: this.#options.listenConnectionString === undefined,
+      statements: {
+        prepared: this.#options.listenConnectionString === undefined,
+        answerMs: this.#answerMs,
+      },
     })
   }
 
@@ -294,22 +307,22 @@ export class PubSub {
   }
 
   #openPool(): pg.Pool {
-    const pool = new OwnPool(this.#options.connectionString, spareConnections)
+    const pool = new OwnPool(this.#options.connectionString, { max: spareConnections, answerMs: this.#answerMs })
     pool.on('error', (error) => this.#events.emit('error', { error }))
     return carryContext(pool)
   }
 
   #listenClient(): pg.Client {
     const { listenConnectionString, connectionString, pool } = this.#options
-    const address = listenConnectionString ?? connectionString
+    const address = listenConnectionString || connectionString
     const config: pg.ClientConfig = address ? { connectionString: address } : { ...pool?.options }
     if (!address && pool) config.password = pool.options.password // not enumerable there
     return new pg.Client({
       ...config,
       application_name: 'pgpubsub listen',
-      keepAlive: true,
-      connectionTimeoutMillis: 10_000,
-      query_timeout: 10_000,
+      ...keepAlive,
+      connectionTimeoutMillis: this.#answerMs,
+      query_timeout: this.#answerMs,
     })
   }
 

@@ -9,6 +9,7 @@ import { type ClaimedBatch, Intake } from './intake.js'
 import { resetPlan, unsetPlan } from './plan.js'
 import { report } from './report.js'
 import { Settler } from './settle.js'
+import type { StatementOptions } from './statement.js'
 import { type BatchTransaction, poolTransactions } from './transaction.js'
 import { whileConnected } from './while-connected.js'
 
@@ -20,8 +21,7 @@ export interface BatchOptions {
   readonly stop: StopSignals
   /** Milliseconds after which the claims begin at the head again. */
   readonly sweepMs: number
-  /** Whether connections keep statements. */
-  readonly prepared: boolean
+  readonly statements: StatementOptions
   /** Called when there is more than one claim takes. */
   readonly onMore: () => void
 }
@@ -56,10 +56,10 @@ export class Batches implements BatchSource {
 
   constructor(options: BatchOptions) {
     this.#options = options
-    const { listener, schema, prepared, pool } = options
+    const { listener, schema, statements, pool } = options
     const { transactional, batch, batchSize, concurrency } = listener.consume
-    const transactions = (transactional && listener.transactions) || poolTransactions(pool)
-    this.#settler = new Settler(schema, listener, prepared)
+    const transactions = (transactional && listener.transactions) || poolTransactions(pool, statements.answerMs)
+    this.#settler = new Settler(schema, listener, statements)
     this.#intake = new Intake(options, transactions, this.#settler)
     this.#size = new BatchSize(batch?.size ?? batchSize, batch?.size ?? concurrency)
   }

@@ -1,7 +1,7 @@
 import type { Queryable, ResultRow } from '../database.js'
 import type { OrderMode } from '../listener.js'
 import { identifier } from '../quote.js'
-import { Statement } from './statement.js'
+import { Statement, type StatementOptions } from './statement.js'
 
 /** A claimed notification, as stored. `old` and `new` are JSON text. */
 export interface Claimed {
@@ -163,13 +163,13 @@ export class Claimer {
   readonly #due: Statement
   readonly #olderOf: Statement
 
-  constructor(schemaName: string, listener: string, order: OrderMode, prepared: boolean) {
+  constructor(schemaName: string, listener: string, order: OrderMode, statements: StatementOptions) {
     const schema = identifier(schemaName)
     this.#listener = listener
     this.#order = order
-    this.#fresh = new Statement(order === 'row' ? claimByRow(schema) : claimAny(schema), prepared)
-    this.#due = new Statement(claimDue(schema), prepared)
-    this.#olderOf = new Statement(olderOf(schema), prepared)
+    this.#fresh = new Statement(order === 'row' ? claimByRow(schema) : claimAny(schema), statements)
+    this.#due = new Statement(claimDue(schema), statements)
+    this.#olderOf = new Statement(olderOf(schema), statements)
   }
 
   async fresh(db: Queryable, above: bigint, limit: number, blocked: readonly string[]): Promise<Claim> {

@@ -6,7 +6,7 @@ import { NextRetry } from './next-retry.js'
 import { isPaused } from './pause.js'
 import { setPlan } from './plan.js'
 import { Position } from './position.js'
-import { Statement } from './statement.js'
+import { Statement, type StatementOptions } from './statement.js'
 import type { BatchTransaction, TransactionSource } from './transaction.js'
 import { currentWriters, markAsWriter } from './writers.js'
 
@@ -15,8 +15,7 @@ export interface ClaimsOptions {
   readonly schema: string
   /** Milliseconds after which the claims begin at the head again. */
   readonly sweepMs: number
-  /** Whether connections keep statements. */
-  readonly prepared: boolean
+  readonly statements: StatementOptions
   /** Called when there is more than one claim takes. */
   readonly onMore: () => void
 }
@@ -61,12 +60,12 @@ export class Claims {
 
   constructor(options: ClaimsOptions) {
     this.#options = options
-    const { listener, schema, prepared } = options
+    const { listener, schema, statements } = options
     const { name, order } = listener.definition
     this.#prologue = prologue(schema, listener)
-    this.#claimer = new Claimer(schema, name, order, prepared)
-    this.#nextRetry = new NextRetry(schema, name, prepared)
-    this.#currentWriters = new Statement(currentWriters(schema), prepared)
+    this.#claimer = new Claimer(schema, name, order, statements)
+    this.#nextRetry = new NextRetry(schema, name, statements)
+    this.#currentWriters = new Statement(currentWriters(schema), statements)
   }
 
   /** Every notification that is ready has an id above this. */

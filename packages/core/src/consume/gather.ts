@@ -4,7 +4,7 @@ import type { BatchSettings, Listener } from '../listener.js'
 import { identifier } from '../quote.js'
 import type { Batch } from './claims.js'
 import type { StopSignals } from './dispatch.js'
-import { Statement } from './statement.js'
+import { Statement, type StatementOptions } from './statement.js'
 
 // As many as a batch takes are looked at, and no more. The first is the oldest.
 const stored = (schema: string) => /* sql */ `
@@ -29,14 +29,14 @@ export class Gathering {
   readonly #stored: Statement
 
   constructor(
-    options: { listener: Listener; schema: string; pool: Pool; stop: StopSignals; prepared: boolean },
+    options: { listener: Listener; schema: string; pool: Pool; stop: StopSignals; statements: StatementOptions },
     settings: BatchSettings,
   ) {
     this.#listener = options.listener.definition.name
     this.#pool = options.pool
     this.#stop = options.stop
     this.#settings = settings
-    this.#stored = new Statement(stored(identifier(options.schema)), options.prepared)
+    this.#stored = new Statement(stored(identifier(options.schema)), options.statements)
   }
 
   /** Waits until a claim is due; at once where nothing is stored. */

@@ -26,7 +26,7 @@ export class Intake {
     this.#transactions = transactions
     this.#settler = settler
     this.#claims = new Claims(options)
-    this.#interruptions = new Interruptions(options.prepared)
+    this.#interruptions = new Interruptions(options.statements)
     const { batch } = options.listener.consume
     this.#gathering = batch && new Gathering(options, batch)
   }

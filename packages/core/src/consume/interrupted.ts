@@ -5,7 +5,7 @@ import type { Claimed } from './claim.js'
 import type { Batch } from './claims.js'
 import type { Outcome } from './dispatch.js'
 import type { Settler } from './settle.js'
-import { Statement } from './statement.js'
+import { Statement, type StatementOptions } from './statement.js'
 
 /** A notification that was in flight when its worker died, hung, or lost its connection. */
 export interface Interrupted {
@@ -33,8 +33,8 @@ const abortedOf = /* sql */ `
 export class Interruptions {
   readonly #abortedOf: Statement
 
-  constructor(prepared: boolean) {
-    this.#abortedOf = new Statement(abortedOf, prepared)
+  constructor(statements: StatementOptions) {
+    this.#abortedOf = new Statement(abortedOf, statements)
   }
 
   async among(db: Queryable, { notifications, full }: Batch): Promise<Interrupted[]> {

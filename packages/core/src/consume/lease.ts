@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Queryable } from '../database.js'
 import { identifier } from '../quote.js'
 import type { Claimed } from './claim.js'
-import { Statement } from './statement.js'
+import { Statement, type StatementOptions } from './statement.js'
 
 // A leased notification waits, as one does that was put off: nobody takes it before the lease is over, and nobody takes
 // later ones of its key. When nobody prolongs it, it is due by itself.
@@ -26,12 +26,12 @@ export class Leases {
   readonly #take: Statement
   readonly #prolong: Statement
 
-  constructor(schemaName: string, listener: string, milliseconds: number, prepared: boolean) {
+  constructor(schemaName: string, listener: string, milliseconds: number, statements: StatementOptions) {
     const schema = identifier(schemaName)
     this.#listener = listener
     this.#milliseconds = milliseconds
-    this.#take = new Statement(take(schema), prepared)
-    this.#prolong = new Statement(prolong(schema), prepared)
+    this.#take = new Statement(take(schema), statements)
+    this.#prolong = new Statement(prolong(schema), statements)
   }
 
   /** Leases notifications that the transaction has claimed. @returns the lease */

@@ -41,12 +41,12 @@ export class LeasedBatches implements BatchSource {
 
   constructor(options: BatchOptions & { readonly onFree: () => void }, leaseMs: number) {
     this.#options = options
-    const { listener, schema, prepared, pool } = options
+    const { listener, schema, statements, pool } = options
     this.#leaseMs = leaseMs
-    this.#transactions = poolTransactions(pool)
-    this.#settler = new Settler(schema, listener, prepared)
+    this.#transactions = poolTransactions(pool, statements.answerMs)
+    this.#settler = new Settler(schema, listener, statements)
     this.#intake = new Intake(options, this.#transactions, this.#settler)
-    this.#leases = new Leases(schema, listener.definition.name, leaseMs, prepared)
+    this.#leases = new Leases(schema, listener.definition.name, leaseMs, statements)
     this.#attempt = plainAttempt(listener)
   }
 

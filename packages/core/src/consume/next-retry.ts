@@ -1,6 +1,6 @@
 import type { Queryable } from '../database.js'
 import { identifier } from '../quote.js'
-import { Statement } from './statement.js'
+import { Statement, type StatementOptions } from './statement.js'
 
 // What waits behind an older notification of its key is not due before that is gone, as in the claim.
 const untilNext = (schema: string) => /* sql */ `
@@ -22,9 +22,9 @@ export class NextRetry {
   /** By this process's clock; 0: not known. */
   #at: number | null = 0
 
-  constructor(schemaName: string, listener: string, prepared: boolean) {
+  constructor(schemaName: string, listener: string, statements: StatementOptions) {
     this.#listener = listener
-    this.#untilNext = new Statement(untilNext(identifier(schemaName)), prepared)
+    this.#untilNext = new Statement(untilNext(identifier(schemaName)), statements)
   }
 
   get isDue(): boolean {

@@ -4,7 +4,7 @@ import type { ConsumeOptions, Listener } from '../listener.js'
 import { identifier } from '../quote.js'
 import type { Failure } from './attempt.js'
 import type { Claimed } from './claim.js'
-import { Statement } from './statement.js'
+import { Statement, type StatementOptions } from './statement.js'
 
 /** Where the notifications of a batch are, and whose they are: the same for all of them. */
 export interface Place {
@@ -78,12 +78,12 @@ export class Settler {
   readonly #listener: string
   readonly #consume: ConsumeOptions
 
-  constructor(schemaName: string, { definition, consume }: Listener, prepared: boolean) {
+  constructor(schemaName: string, { definition, consume }: Listener, statements: StatementOptions) {
     const schema = identifier(schemaName)
     this.#listener = definition.name
-    this.#deleteDone = new Statement(deleteDone(schema), prepared)
-    this.#putOff = new Statement(putOff(schema), prepared)
-    this.#bury = new Statement(bury(schema), prepared)
+    this.#deleteDone = new Statement(deleteDone(schema), statements)
+    this.#putOff = new Statement(putOff(schema), statements)
+    this.#bury = new Statement(bury(schema), statements)
     this.#consume = consume
   }
 

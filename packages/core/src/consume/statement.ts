@@ -1,21 +1,32 @@
 import { createHash } from 'node:crypto'
 import type { Queryable, QueryResult } from '../database.js'
 
+/** How a worker's statements are sent. */
+export interface StatementOptions {
+  /** Whether connections keep them. */
+  readonly prepared: boolean
+  /** Milliseconds that the server may take to answer one. */
+  readonly answerMs: number
+}
+
 /**
  * A statement that is run again and again. Prepared, each connection parses and plans it once; behind a pooler in
  * transaction mode, where the next statement may meet another connection of the server, it is sent whole each time.
+ * One that is not answered in time fails; its connection must not be used again.
  */
 export class Statement {
   readonly #text: string
   readonly #name: string | undefined
+  readonly #answerMs: number
 
-  constructor(text: string, prepared: boolean) {
+  constructor(text: string, { prepared, answerMs }: StatementOptions) {
     this.#text = text
     this.#name = prepared ? `pgpubsub_${createHash('sha256').update(text).digest('hex').slice(0, 16)}` : undefined
+    this.#answerMs = answerMs
   }
 
   run(db: Queryable, values: unknown[]): Promise<QueryResult> {
-    if (this.#name === undefined) return db.query(this.#text, values)
-    return db.query({ name: this.#name, text: this.#text, values })
+    const statement = { text: this.#text, values, query_timeout: this.#answerMs }
+    return db.query(this.#name === undefined ? statement : { ...statement, name: this.#name })
   }
 }

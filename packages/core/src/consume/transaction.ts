@@ -25,25 +25,27 @@ export interface BatchTransaction extends Queryable {
 
 const ignore = () => {}
 
-/** Transactions on connections of the engine's own pool. */
-export function poolTransactions(pool: Pool): TransactionSource {
-  return { begin: (sql) => PoolTransaction.begin(pool, sql) }
+/** Transactions on connections of the engine's own pool. A server has `answerMs` milliseconds to begin and to commit. */
+export function poolTransactions(pool: Pool, answerMs: number): TransactionSource {
+  return { begin: (sql) => PoolTransaction.begin(pool, sql, answerMs) }
 }
 
 class PoolTransaction implements BatchTransaction {
   first: ResultRow
   readonly #connection: Connection
+  readonly #answerMs: number
   #committed = false
 
-  private constructor(connection: Connection) {
+  private constructor(connection: Connection, answerMs: number) {
     this.#connection = connection
+    this.#answerMs = answerMs
   }
 
-  static async begin(pool: Pool, sql: string): Promise<PoolTransaction> {
-    const transaction = new PoolTransaction(await pool.connect())
+  static async begin(pool: Pool, sql: string, answerMs: number): Promise<PoolTransaction> {
+    const transaction = new PoolTransaction(await pool.connect(), answerMs)
     transaction.#connection.on('error', ignore) // lost: the next statement reports it
     try {
-      const results = await transaction.#connection.query(`begin isolation level read committed; ${sql}`)
+      const results = await transaction.#inTime(`begin isolation level read committed; ${sql}`)
       transaction.first = (results as unknown as { rows: ResultRow[] }[]).at(-1)?.rows[0]
       return transaction
     } catch (error) {
@@ -67,8 +69,12 @@ class PoolTransaction implements BatchTransaction {
   }
 
   async commit(): Promise<void> {
-    await this.#connection.query('commit')
+    await this.#inTime('commit')
     this.#committed = true
+  }
+
+  #inTime(text: string) {
+    return this.#connection.query({ text, values: [], query_timeout: this.#answerMs })
   }
 
   end(): void {

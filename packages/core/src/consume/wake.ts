@@ -38,8 +38,8 @@ export interface Asleep {
 
 export interface WakeLineOptions {
   readonly schema: string
-  /** A new, unconnected client for the LISTEN connection. */
-  readonly createClient: () => pg.Client
+  /** A new, unconnected client for the LISTEN connection; null where there is to be none. */
+  readonly createClient: (() => pg.Client) | null
   readonly events: Events
 }
 
@@ -96,8 +96,10 @@ export class WakeLine {
 
   /** Connects, and waits for the first connection. @throws when the server cannot be reached. */
   async start(): Promise<void> {
-    const client = await this.#connect()
-    this.#running = this.#keepConnected(client)
+    const { createClient } = this.#options
+    if (!createClient) return
+    const client = await this.#connect(createClient)
+    this.#running = this.#keepConnected(client, createClient)
   }
 
   /** It takes a second at most, also where the server does not answer. */
@@ -148,8 +150,8 @@ export class WakeLine {
     if (this.#client) await ask(this.#client, this.#sql.wakeSleepers, [listener])
   }
 
-  async #connect(): Promise<pg.Client> {
-    const client = this.#options.createClient()
+  async #connect(createClient: () => pg.Client): Promise<pg.Client> {
+    const client = createClient()
     client.on('error', () => {}) // reported by `end`, which follows
     this.#connecting = client
     try {
@@ -168,7 +170,7 @@ export class WakeLine {
     return client
   }
 
-  async #keepConnected(first: pg.Client): Promise<void> {
+  async #keepConnected(first: pg.Client, createClient: () => pg.Client): Promise<void> {
     const { events } = this.#options
     let client: pg.Client | null = first
     for (let failures = 0; !this.#stopped; ) {
@@ -183,15 +185,15 @@ export class WakeLine {
         events.emit('connectionLost', { error })
       }
       await this.#ending.wait(reconnectBackoff(++failures))
-      client = await this.#reconnect()
+      client = await this.#reconnect(createClient)
     }
     if (client) await endConnection(client)
   }
 
-  async #reconnect(): Promise<pg.Client | null> {
+  async #reconnect(createClient: () => pg.Client): Promise<pg.Client | null> {
     if (this.#stopped) return null
     try {
-      const client = await this.#connect()
+      const client = await this.#connect(createClient)
       this.#options.events.emit('connectionRestored', {})
       return client
     } catch (error) {

@@ -8,6 +8,7 @@ import { runOutsideScopes } from '../publish/context.js'
 import { Consumer } from './consumer.js'
 import { HeldConnections } from './held-connections.js'
 import { longestTimeout } from './signal.js'
+import type { StatementOptions } from './statement.js'
 import { untilAborted } from './until-aborted.js'
 import { WakeLine } from './wake.js'
 
@@ -15,11 +16,12 @@ export interface WorkerOptions {
   readonly listeners: readonly Listener[]
   readonly schema: string
   readonly pool: Pool
-  readonly createListenClient: () => pg.Client
+  /** Null where there is no LISTEN connection. */
+  readonly createListenClient: (() => pg.Client) | null
   readonly events: Events
   readonly reports: Reports
   readonly pollMs: number
-  readonly prepared: boolean
+  readonly statements: StatementOptions
 }
 
 /**

@@ -3,7 +3,8 @@ import { identifier, literal } from '../quote.js'
 /** Transactions that may bring notifications: by their virtual ids, which are unique among all that run. */
 export type Writers = ReadonlySet<string>
 
-const writerKey = (schemaName: string) => `hashtextextended(${literal(`pgpubsub writer ${schemaName}`)}::text, 0::bigint)`
+const writerKey = (schemaName: string) =>
+  `hashtextextended(${literal(`pgpubsub writer ${schemaName}`)}::text, 0::bigint)`
 
 /** A column of a select: the worker's transaction, which handlers are going to write in, says so by a lock. */
 export const markAsWriter = (schemaName: string) => `pg_advisory_xact_lock_shared(${writerKey(schemaName)})::text`
