@@ -1,0 +1,2 @@
+export function findPgBouncer(): { command: string; env: Record<string, string> } | { missing: string }
+export function fetchPgBouncer(): void
