@@ -8,8 +8,7 @@ import { expect, type TestDatabase, test, vi } from './support/test.ts'
 vi.setConfig({ testTimeout: 90_000 })
 
 async function program(database: TestDatabase, options: object = {}): Promise<Program> {
-  const worker = new Program('leasing-worker.ts', { DATABASE_URL: database.url, OPTIONS: JSON.stringify(options) })
-  database.closeLater(() => worker.kill())
+  const worker = new Program(database, 'leasing-worker.ts', { OPTIONS: JSON.stringify(options) })
   await worker.told({ listening: true })
   return worker
 }
@@ -233,8 +232,7 @@ test('what kills its worker is retried alone, and ends as a dead letter', async 
   const engine = await install(database)
   await database.sql('insert into item select id, case when id = 4 then 13 else id end from generate_series(1, 6) id')
   for (let deaths = 0; deaths < 2; deaths++) {
-    const worker = new Program('killed-worker.ts', {
-      DATABASE_URL: database.url,
+    const worker = new Program(database, 'killed-worker.ts', {
       KILL: 'SIGKILL',
       OPTIONS: JSON.stringify({ lease: { seconds: 1 }, attempts: 2 }),
     })

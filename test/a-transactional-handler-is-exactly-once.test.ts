@@ -38,7 +38,7 @@ test.for([
     await prisma.user.createMany({ data: emails(changes) })
     const left = async () => (await database.notifications()).length
     const runUntil = async (most: number) => {
-      const worker = new Program('counting-worker.ts', { DATABASE_URL: database.url, ADAPTER: adapter })
+      const worker = new Program(database, 'counting-worker.ts', { ADAPTER: adapter })
       await worker.message()
       await vi.waitFor(async () => expect(await left()).toBeLessThanOrEqual(most), { timeout: 40_000, interval: 3 })
       await worker.kill()

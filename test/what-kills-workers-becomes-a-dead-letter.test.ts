@@ -9,9 +9,7 @@ vi.setConfig({ testTimeout: 90_000 })
 async function superviseUntilDrained(database: TestDatabase, env: Record<string, string>): Promise<number> {
   const handled: unknown[] = []
   for (let deaths = 0; ; deaths++) {
-    const worker = new Program('killed-worker.ts', { DATABASE_URL: database.url, ...env }, (message) =>
-      handled.push(message),
-    )
+    const worker = new Program(database, 'killed-worker.ts', env, (message) => handled.push(message))
     const ended = worker.ended().then(() => 'died')
     if ((await Promise.race([ended, database.drained().then(() => 'drained')])) === 'died') continue
     await worker.kill()
@@ -60,8 +58,7 @@ test('one that is alone in flight counts from the first time, and later changes 
   await createItems(database)
   await install(database, {})
   await database.sql('insert into item values (4, 13)')
-  const worker = new Program('killed-worker.ts', {
-    DATABASE_URL: database.url,
+  const worker = new Program(database, 'killed-worker.ts', {
     KILL: 'exit',
     OPTIONS: '{"attempts":1}',
   })
@@ -81,7 +78,7 @@ test('what was in flight beside it is handled at once, and no attempt is counted
   await createItems(database)
   await install(database, {})
   await database.sql('insert into item select id, case when id = 4 then 13 else id end from generate_series(1, 10) id')
-  const worker = new Program('killed-worker.ts', { DATABASE_URL: database.url, KILL: 'exit' })
+  const worker = new Program(database, 'killed-worker.ts', { KILL: 'exit' })
   await worker.ended()
   const attempts: unknown[] = []
   const engine = database.core({ pollIntervalMs: 600_000 })

@@ -2,17 +2,30 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { expect, vi } from 'vitest'
+import type { TestDatabase } from './test.ts'
 
-/** A TypeScript program of `test/fixtures` as a process of its own, which tells the test things by `process.send`. */
+/**
+ * A TypeScript program of `test/fixtures` as a process of its own, which tells the test things by `process.send`. It ends
+ * with the test.
+ */
 export class Program {
   readonly messages: unknown[] = []
   stderr = ''
   readonly #child: ChildProcess
   readonly #exit: Promise<unknown>
 
-  constructor(name: string, env: Record<string, string>, onMessage: (message: unknown) => void = () => {}) {
+  constructor(
+    database: TestDatabase,
+    name: string,
+    env: Record<string, string> = {},
+    onMessage: (message: unknown) => void = () => {},
+  ) {
     const file = fileURLToPath(new URL(`../fixtures/${name}`, import.meta.url))
-    this.#child = fork(file, { execArgv: ['--import', 'tsx'], env: { ...process.env, ...env }, silent: true })
+    this.#child = fork(file, {
+      execArgv: ['--import', 'tsx'],
+      env: { ...process.env, DATABASE_URL: database.url, ...env },
+      silent: true,
+    })
     this.#child.stderr?.on('data', (text) => {
       this.stderr += text
     })
@@ -21,6 +34,7 @@ export class Program {
       onMessage(message)
     })
     this.#exit = once(this.#child, 'exit')
+    database.closeLater(() => this.kill())
   }
 
   /** The next message; rejects when the program ends before. */
