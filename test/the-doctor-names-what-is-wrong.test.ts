@@ -98,7 +98,7 @@ test('a worker works with the rights that are asked for, and each one that it la
   const [lacking] = await found(admin, 'missing-rights', { role })
   expect(lacking).toMatchObject({ severity: 'problem', subject: `role ${role}` })
   const grants = lacking!.remedy.replace(/\.$/, '').split('; ')
-  expect(grants).toHaveLength(8)
+  expect(grants).toHaveLength(12)
   await database.sql(grants.join('; '))
   expect(await codes(admin, { role })).toEqual([])
 

@@ -50,8 +50,9 @@ const ofTheEngine: Examinations = {
   'dead letters': deadLetterCounts,
 }
 
-// A table without rows as the planner knows it may have a million by now: the indexes are right at any size.
+// Nobody else's functions or operators are run. A table without rows as the planner knows it may have a million by now: the indexes are right at any size.
 const begin = /* sql */ `begin isolation level read committed read only;
+  set local search_path = pg_catalog, pg_temp;
   set local statement_timeout = '15s'; set local lock_timeout = '2s';
   set local enable_seqscan = off; set local enable_bitmapscan = off; set local jit = off`
 

@@ -1,3 +1,4 @@
+import { freshSeconds } from '../observe/reports.js'
 import { identifier, literal } from '../quote.js'
 import type { Examination, Patient } from './examination.js'
 import type { Finding } from './finding.js'
@@ -37,7 +38,8 @@ const queues = (schema: string) => /* sql */ `
   order by k.listener
 `
 
-// Every worker has a LISTEN connection of this name; while it handles something it has a lock on claimed notifications.
+// A worker has a LISTEN connection of this name; while it handles something it has a lock on claimed notifications, and
+// tells so every few seconds.
 const workers = (schema: string) => /* sql */ `
   select (
     select count(*) from pg_stat_activity a
@@ -46,6 +48,8 @@ const workers = (schema: string) => /* sql */ `
     select count(*) from pg_locks l
     where l.locktype = 'relation' and l.relation = ${literal(`${schema}.notification`)}::regclass and l.mode = 'RowShareLock'
       and l.database = (select d.oid from pg_database d where d.datname = current_database())
+  )::int + (
+    select count(*) from ${schema}.worker w where w.reported_at > clock_timestamp() - interval '${freshSeconds} s'
   )::int as connected
 `
 

@@ -8,6 +8,7 @@ const neededTables: readonly (readonly [table: string, privileges: readonly stri
   ['listener', ['select']],
   ['notification', ['select', 'update', 'delete']],
   ['dead_letter', ['insert']],
+  ['worker', ['select', 'insert', 'update', 'delete']],
 ]
 const neededFunctions = ['asleep_key'] as const
 

@@ -17,6 +17,7 @@ const installed: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     'toast.autovacuum_vacuum_scale_factor': '0',
     'toast.autovacuum_vacuum_cost_delay': '0',
   },
+  worker: { fillfactor: '50' },
 }
 
 /** Storage parameters that somebody has changed. It may be on purpose. */
