@@ -13,6 +13,8 @@ import { expect, type TestDatabase, test, vi } from './support/test.ts'
 
 // Each waits for as long as a server is given to answer, so they run at once.
 
+vi.setConfig({ testTimeout: 60_000 })
+
 const grace = { graceMs: 100 }
 
 async function installed(database: TestDatabase): Promise<SilentProxy> {
