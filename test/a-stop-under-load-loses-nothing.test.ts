@@ -99,6 +99,7 @@ test.concurrent('processes that are told to stop by SIGTERM, one after another, 
     expect(command.log.at(-1).msg).toBe('stopped')
   }
   const last = listen(database)
+  await last.logged('listening')
   await database.drained()
   last.signal('SIGTERM')
   expect(await last.exitCode()).toBe(0)
@@ -126,6 +127,7 @@ test.concurrent('processes that are ended at once, by a second signal or by SIGK
 
   await release(database)
   const last = listen(database)
+  await last.logged('listening')
   await database.drained()
   last.signal('SIGTERM')
   expect(await last.exitCode()).toBe(0)

@@ -9,10 +9,12 @@ const endingMs = 5_000
 
 /** The pool that the engine opens for itself. Its end does not wait for a server that does not answer. */
 export class OwnPool extends pg.Pool {
-  readonly #open = new Set<pg.Client>()
+  readonly #open: ReadonlySet<pg.Client>
 
   constructor(connectionString: string | undefined, { max, answerMs }: { max: number; answerMs: number }) {
+    const open = new Set<pg.Client>()
     super({
+      Client: recordedIn(open),
       connectionString,
       application_name: 'pgpubsub',
       allowExitOnIdle: true,
@@ -20,8 +22,7 @@ export class OwnPool extends pg.Pool {
       ...keepAlive,
       connectionTimeoutMillis: answerMs,
     })
-    this.on('connect', (client) => this.#open.add(client as pg.Client))
-    this.on('remove', (client) => this.#open.delete(client as pg.Client))
+    this.#open = open
     // one that is cut as soon as it is there tells so before whoever asked for it can listen
     this.on('connect', (client) => client.on('error', () => {}))
   }
@@ -32,3 +33,13 @@ export class OwnPool extends pg.Pool {
     await super.end()
   }
 }
+
+/** Clients that are in the set from before they connect until their socket is closed: the pool tells only of those between. */
+const recordedIn = (open: Set<pg.Client>) =>
+  class extends pg.Client {
+    constructor(config?: pg.ClientConfig) {
+      super(config)
+      open.add(this)
+      this.on('end', () => open.delete(this))
+    }
+  }
