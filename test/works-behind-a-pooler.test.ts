@@ -6,6 +6,9 @@ import { describe, expect, type TestDatabase, test, vi } from './support/test.ts
 
 const behindAPooler = noPgBouncer ? `behind PgBouncer: SKIPPED, ${noPgBouncer}` : 'behind PgBouncer'
 
+/** Transactions wait for the one connection there is. */
+const transactionOptions = { maxWait: 20_000, timeout: 20_000 }
+
 /** What a client may not leave on a connection that is not its own. */
 const leftovers = (database: TestDatabase) =>
   database.sql(`
@@ -52,7 +55,9 @@ describe.skipIf(noPgBouncer)(behindAPooler, () => {
     'clients that share one connection of the server keep their contexts apart (%s)',
     async (adapter, { database }) => {
       const url = await pgBouncer(database, { connections: 1 })
-      const clients = await Promise.all([1, 2, 3].map(() => recordingClient(database, { adapter, url })))
+      const clients = await Promise.all(
+        [1, 2, 3].map(() => recordingClient(database, { adapter, url, transactionOptions })),
+      )
       const writes = clients.flatMap((prisma, client) =>
         Array.from({ length: 30 }, async (_, number) => {
           const title = number % 3 === 0 ? null : `${client}.${number}`

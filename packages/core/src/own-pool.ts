@@ -11,7 +11,7 @@ const endingMs = 5_000
 export class OwnPool extends pg.Pool {
   readonly #open: ReadonlySet<pg.Client>
 
-  constructor(connectionString: string | undefined, { max, answerMs }: { max: number; answerMs: number }) {
+  constructor(connectionString: string | undefined, { max, connectMs }: { max: number; connectMs: number }) {
     const open = new Set<pg.Client>()
     super({
       Client: recordedIn(open),
@@ -20,7 +20,7 @@ export class OwnPool extends pg.Pool {
       allowExitOnIdle: true,
       max,
       ...keepAlive,
-      connectionTimeoutMillis: answerMs,
+      connectionTimeoutMillis: connectMs,
     })
     this.#open = open
     // one that is cut as soon as it is there tells so before whoever asked for it can listen

@@ -51,8 +51,9 @@ export interface PubSubOptions {
    */
   pollIntervalMs?: number
   /**
-   * Milliseconds after which a server that does not answer is given up on, and the connection replaced: when connecting,
-   * and for each statement by which a worker sleeps, claims and settles. Statements of handlers have no such limit.
+   * Milliseconds after which a server that does not answer is given up on, and the connection replaced: for each
+   * statement by which a worker sleeps, claims and settles, and, 10 seconds at most, for connecting. Statements of
+   * handlers have no such limit.
    * @default 30000
    */
   answerTimeoutMs?: number
@@ -74,6 +75,9 @@ export interface ListenOptions {
 }
 
 const listenOptionNames = ['listeners', 'concurrency'] as const satisfies readonly (keyof ListenOptions)[]
+
+/** A connection is there at once or not at all, in milliseconds. */
+const mostConnectMs = 10_000
 
 /** Of the pool that is opened here, apart from those that running batches hold. */
 const spareConnections = 10
@@ -307,9 +311,14 @@ export class PubSub {
   }
 
   #openPool(): pg.Pool {
-    const pool = new OwnPool(this.#options.connectionString, { max: spareConnections, answerMs: this.#answerMs })
+    const { connectionString } = this.#options
+    const pool = new OwnPool(connectionString, { max: spareConnections, connectMs: this.#connectMs })
     pool.on('error', (error) => this.#events.emit('error', { error }))
     return carryContext(pool)
+  }
+
+  get #connectMs(): number {
+    return Math.min(this.#answerMs, mostConnectMs)
   }
 
   #listenClient(): pg.Client {
@@ -321,7 +330,7 @@ export class PubSub {
       ...config,
       application_name: 'pgpubsub listen',
       ...keepAlive,
-      connectionTimeoutMillis: this.#answerMs,
+      connectionTimeoutMillis: this.#connectMs,
       query_timeout: this.#answerMs,
     })
   }

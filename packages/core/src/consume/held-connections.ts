@@ -35,10 +35,14 @@ export class HeldConnections implements Pool {
 
   async query(statement: unknown, values?: unknown[]): Promise<QueryResult> {
     const connection = await this.connect()
+    let broken = true
     try {
-      return await connection.query(statement as string, values)
+      const result = await connection.query(statement as string, values)
+      broken = false
+      return result
     } finally {
-      connection.release()
+      // one that has not answered in time must not be used again
+      connection.release(broken)
     }
   }
 
