@@ -24,8 +24,6 @@ export interface ClaimsOptions {
 export interface Batch {
   readonly notifications: readonly Claimed[]
   readonly waiting: boolean
-  /** It is as many as the claim might take. */
-  readonly full: boolean
   /** There may be more that can be taken. */
   readonly more: boolean
   /** There is more that cannot be taken. */
@@ -110,8 +108,7 @@ export class Claims {
   async take(db: Queryable, limit: number): Promise<Batch> {
     if (!this.#nextRetry.isDue) return this.#takeFresh(db, limit)
     const due = await this.#claimer.due(db, limit)
-    if (due.length > 0)
-      return { notifications: due, waiting: true, full: due.length === limit, more: true, blocked: false }
+    if (due.length > 0) return { notifications: due, waiting: true, more: true, blocked: false }
     await this.#nextRetry.refresh(db)
     if (!this.#nextRetry.isDue) return this.#takeFresh(db, limit)
     // it is with another worker: it is asked for again, but not before every claim
@@ -130,7 +127,7 @@ export class Claims {
       if (claim.full && notifications.length > 0) this.#options.onMore()
       if (!claim.full || notifications.length > 0) {
         const blocked = above > start || claim.lowestId !== null
-        return { notifications, waiting: false, full: claim.full, more: claim.full, blocked }
+        return { notifications, waiting: false, more: claim.full, blocked }
       }
       blockedKeys.push(...claim.blockedKeys)
       above = claim.highestId as bigint

@@ -10,7 +10,7 @@ import { Statement, type StatementOptions } from './statement.js'
 /** A notification that was in flight when its worker died, hung, or lost its connection. */
 export interface Interrupted {
   readonly notification: Claimed
-  /** It was the only one, so that it may well be what ended the worker: it counts as a failed attempt. */
+  /** It was alone in flight, or it is known to have hung: that counts as a failed attempt. */
   readonly counts: boolean
 }
 
@@ -27,8 +27,9 @@ const abortedOf = /* sql */ `
  * has the id of a transaction that has committed. So a notification that was locked by a transaction that was aborted was
  * in flight when its worker died.
  *
- * One of a batch has killed the worker, and nobody knows which: so each of them is handled alone from then on, which
- * counts as no attempt. The one that was alone in flight is known: that attempt has failed.
+ * One of a batch may have killed the worker, and nobody knows which, or whether it was a restart of the server or a broken
+ * network: so each of them is handled alone from then on, and no attempt is counted. What was handled alone when a worker
+ * died is known: that attempt has failed.
  */
 export class Interruptions {
   readonly #abortedOf: Statement
@@ -37,16 +38,13 @@ export class Interruptions {
     this.#abortedOf = new Statement(abortedOf, statements)
   }
 
-  async among(db: Queryable, { notifications, full }: Batch): Promise<Interrupted[]> {
+  async among(db: Queryable, { notifications }: Batch): Promise<Interrupted[]> {
     const aborted = await this.#aborted(db, notifications)
-    // where the claim took all it might, there may be more that were in flight together
-    const wasOnly = (id: string) =>
-      !full && notifications.filter(({ lockedBefore }) => lockedBefore === id).length === 1
     return notifications.flatMap((notification) => {
       const { alone, lease, lockedBefore } = notification
       if (lease !== null) return [{ notification, counts: true }]
       if (lockedBefore === null || !aborted.has(lockedBefore)) return []
-      return [{ notification, counts: alone || wasOnly(lockedBefore) }]
+      return [{ notification, counts: alone }]
     })
   }
 

@@ -151,7 +151,7 @@ export class Settler {
 
   #nextAttempt({ notification, verdict }: Failure): RetryMoment {
     if (verdict.kind === 'retryAt') return verdict.moment
-    // the first time it may have been anything: another worker takes it at once
+    // a lease has lasted long enough
     if (verdict.kind === 'interrupted' && !notification.alone) return atOnce
     return { at: null, afterMs: this.#delay(notification.attempts + 1) }
   }
