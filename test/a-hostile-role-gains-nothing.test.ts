@@ -33,7 +33,7 @@ test('functions and operators that it puts into public are run by no worker, no 
   const engine = database.core({ ...noPoll, defaults: { attempts: 2, backoff: () => 1 } })
   engine.on('error', ({ error }) => errors.push(error))
   let repaired = false
-  onItem(engine, { columns: ['value'], omit: ['id'] }, (change) => {
+  onItem(engine, { columns: ['value'], omit: ['id'], highWaterMark: 1_000 }, (change) => {
     if (valueAfter(change) === 2 && !repaired)
       throw change.attempt === 1 ? new RetryAt(new Date()) : new Error('poison')
     handled.push(`${change.operation} ${valueAfter(change)}`)
@@ -63,6 +63,10 @@ test('functions and operators that it puts into public are run by no worker, no 
   await client.query('delete from item')
   await come(6)
   expect(await engine.deadLetters.discard('all')).toBe(0)
+  expect(await engine.status()).toHaveLength(1)
+  await engine.doctor()
+  await engine.waitForCapacity('items')
+  expect(errors).toEqual([])
 })
 
 const attacks = [

@@ -240,3 +240,22 @@ test('in a table without a key, a change that commits late is not handled beside
   expect(record.beside).toEqual([])
   expect(record.values.get('all')).toEqual([2, 1])
 })
+
+test('a change that was in flight when its worker died does not overtake an older one of its row that was not', async ({
+  database,
+}) => {
+  await createItems(database)
+  const record = new Record()
+  const engines = await workers(database, 1, (engine) =>
+    onItem(engine, {}, (change) => record.during(String(change.new?.id), valueAfter(change) ?? 0, tick)),
+  )
+  await database.sql('insert into item values (1, 1)')
+  await database.sql('update item set value = 2')
+  // what a dead worker leaves behind, on the younger one alone
+  const dead = await database.pool.connect()
+  await dead.query(`begin; select from pgpubsub.notification where new ->> 'value' = '2' for update; rollback`)
+  dead.release()
+  await listenAll(engines)
+  await database.drained()
+  expect(record.values.get('1')).toEqual([1, 2])
+})

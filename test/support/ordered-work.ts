@@ -20,7 +20,7 @@ export interface OrderedWork {
 }
 
 /** Options of the listener that survive the way to another process. */
-export type WorkOptions = Partial<Pick<TableListenerOptions, 'batchSize' | 'concurrency'>>
+export type WorkOptions = Pick<TableListenerOptions, 'batchSize' | 'concurrency' | 'transactional' | 'lease' | 'batch'>
 
 /** Failed attempts after which a change is dead. */
 export const attempts = 6
@@ -100,7 +100,7 @@ async function killSome(
   }
 }
 
-const mostDrainMs = 60_000
+const mostDrainMs = 120_000
 
 async function untilDrained(database: TestDatabase, processes: readonly WorkerProcess[]): Promise<void> {
   for (const begun = performance.now(); performance.now() < begun + mostDrainMs; ) {

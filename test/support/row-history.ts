@@ -105,11 +105,10 @@ function judge(
   return { faults, repeated }
 }
 
-/** A failed attempt is counted, unless its process died before it could be; whether a death counts, is not said here. */
+/** A failed attempt is counted, unless its process died before it could be. A death may count as one too. */
 function follows(earlier: Run, run: Run): boolean {
   const died = earlier.life !== run.life && earlier.life.until < run.begun
-  if (run.attempt === earlier.attempt + 1) return died || earlier.outcome === 'failed'
-  return died && run.attempt === earlier.attempt
+  return died ? run.attempt >= earlier.attempt : earlier.outcome === 'failed' && run.attempt === earlier.attempt + 1
 }
 
 const show = ({ change, attempt, outcome }: Run) => `${change} (attempt ${attempt}, ${outcome})`

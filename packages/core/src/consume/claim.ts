@@ -112,7 +112,7 @@ const claimByRow = (schema: string) => /* sql */ `
     having count(*) = pg_catalog.count(locked.id)
   ), lowest as materialized (${lowestReady(schema)})
   select ${columns}, (select l.id from lowest l) as lowest, (
-      select json_object_agg(p.id, p.locked_before) from page p where p.locked_before is not null
+      select pg_catalog.json_object_agg(p.id, p.locked_before) from page p where p.locked_before is not null
     ) as locked_before
   from ${schema}.notification n
   where n.listener = $1 and not n.waiting

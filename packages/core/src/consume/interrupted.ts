@@ -40,12 +40,13 @@ export class Interruptions {
 
   async among(db: Queryable, { notifications }: Batch): Promise<Interrupted[]> {
     const aborted = await this.#aborted(db, notifications)
-    return notifications.flatMap((notification) => {
+    const interrupted = notifications.flatMap((notification) => {
       const { alone, lease, lockedBefore } = notification
       if (lease !== null) return [{ notification, counts: true }]
       if (lockedBefore === null || !aborted.has(lockedBefore)) return []
       return [{ notification, counts: alone }]
     })
+    return [...interrupted, ...olderOfTheirRows(notifications, interrupted)]
   }
 
   async #aborted(db: Queryable, claimed: readonly Claimed[]): Promise<Set<string>> {
@@ -54,6 +55,22 @@ export class Interruptions {
     const { rows } = await this.#abortedOf.run(db, [lockers])
     return new Set(rows.map(({ id }) => id as string))
   }
+}
+
+/**
+ * Another worker may have locked an older one since, and handed it back. It is set apart with them: what waits for its
+ * turn alone is claimed before what is fresh, and would overtake it.
+ */
+function olderOfTheirRows(notifications: readonly Claimed[], interrupted: readonly Interrupted[]): Interrupted[] {
+  const youngest = new Map<string, bigint>()
+  const apart = new Set(interrupted.map(({ notification }) => notification.id))
+  for (const { notification } of interrupted) {
+    const { key, id } = notification
+    if (key !== null && id > (youngest.get(key) ?? 0n)) youngest.set(key, id)
+  }
+  return notifications
+    .filter(({ key, id }) => key !== null && !apart.has(id) && id < (youngest.get(key) ?? 0n))
+    .map((notification) => ({ notification, counts: false }))
 }
 
 /** Puts them off in the transaction that claimed them; what has failed for the last time becomes a dead letter. */

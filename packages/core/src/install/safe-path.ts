@@ -2,11 +2,14 @@ import type { Connection, Pool } from '../database.js'
 
 /*
  * Whoever may create functions or operators in a schema of our search_path (before PostgreSQL 15 everybody, in `public`)
- * can offer ones that fit a call better than PostgreSQL's own, and would have them run with our rights. So an
- * installation, which asks the catalogue much, looks at nothing but PostgreSQL's own.
+ * can offer ones that fit a call better than PostgreSQL's own, and would have them run with our rights. So
+ * what asks much (an installation, status(), the doctor) looks at nothing but PostgreSQL's own.
  */
 
-const begin = /* sql */ `begin isolation level read committed; set local search_path = pg_catalog, pg_temp`
+/** A column of a select that sets it for the rest of the transaction. */
+export const setSafePath = `set_config('search_path', 'pg_catalog, pg_temp', true)`
+
+const begin = /* sql */ `begin isolation level read committed; select ${setSafePath}`
 
 const ignore = () => {}
 
