@@ -47,7 +47,7 @@ test('a server that falls silent, and accepts connections without a word, is tri
   proxy.recover()
   await restored
   await database.drained()
-  expect(handled).toEqual([1, 1])
+  expect(handled).toEqual([1, 2])
 })
 
 test('a server that falls silent while handlers run is given up on, and what they did is repeated', async ({
