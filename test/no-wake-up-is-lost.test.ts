@@ -177,3 +177,28 @@ test('many writers at once do not keep a worker from falling asleep, nor wake it
   await vi.waitFor(() => expect(handled.size).toBe(800), { timeout: 5_000 })
   await untilAsleep(database)
 })
+
+test('a worker that finds work while it falls asleep is awake before it handles it: nobody notifies it meanwhile', async ({
+  database,
+}) => {
+  await createItems(database)
+  const engine = database.core(noPoll)
+  const [begun, held] = [gate(), gate()]
+  onItem(engine, {}, async () => {
+    begun.open()
+    await held.opened
+  })
+  await engine.install()
+  const writer = await database.pool.connect()
+  await writer.query('begin; insert into item values (1, 1)')
+  await engine.listen()
+  // it waits for the writer, who may not have seen it fall asleep
+  await untilAsleep(database)
+  await writer.query('commit')
+  writer.release()
+  await begun.opened
+
+  await untilAsleep(database, 0)
+  held.open()
+  await database.drained()
+})

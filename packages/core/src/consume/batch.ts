@@ -24,6 +24,8 @@ export interface BatchOptions {
   readonly statements: StatementOptions
   /** Called when there is more than one claim takes. */
   readonly onMore: () => void
+  /** Called when something was claimed, before its handlers run. */
+  readonly onWork: () => void
 }
 
 /**

@@ -6,7 +6,7 @@ import { Signal } from './signal.js'
 import type { Asleep, WakeLine } from './wake.js'
 import type { Writers } from './writers.js'
 
-export interface ConsumerOptions extends Omit<BatchOptions, 'sweepMs' | 'onMore'> {
+export interface ConsumerOptions extends Omit<BatchOptions, 'sweepMs' | 'onMore' | 'onWork'> {
   readonly line: WakeLine
   /** Milliseconds after which a sleeping worker looks by itself. */
   readonly pollMs: number
@@ -36,11 +36,18 @@ export class Consumer {
   #lastWorkAt = 0
   /** Something was handled since `drained` was last told. */
   #handledSome = false
+  /** While it is declared asleep, writers notify. */
+  #asleep: Asleep | null = null
 
   constructor(options: ConsumerOptions) {
     this.#options = options
     const { leaseMs } = options.listener.consume
-    const batches = { ...options, sweepMs: options.pollMs, onMore: () => void this.#wakeOthers() }
+    const batches = {
+      ...options,
+      sweepMs: options.pollMs,
+      onMore: () => void this.#wakeOthers(),
+      onWork: () => this.#wakeUp(),
+    }
     const onFree = () => this.#signal.set()
     this.#batches = leaseMs === null ? new Batches(batches) : new LeasedBatches({ ...batches, onFree }, leaseMs)
     options.line.wakes(this.#name, this.#signal)
@@ -113,12 +120,19 @@ export class Consumer {
     if (this.#paused) return this.#signal.wait(this.#options.pollMs)
     const asleep = this.#sleepsByNotify ? await this.#options.line.fallAsleep(this.#name) : null
     if (!asleep) return this.#signal.wait(this.#timeToSleep())
+    this.#asleep = asleep
     try {
       if (await this.#nothingLeft(asleep)) await this.#signal.wait(this.#timeToSleep())
     } finally {
-      // not awaited: the first claim need not wait for it
-      void this.#inBackground(() => asleep.wakeUp())
+      this.#wakeUp()
     }
+  }
+
+  /** Not awaited: the first claim, or the handlers of what was found while falling asleep, need not wait for it. */
+  #wakeUp(): void {
+    const asleep = this.#asleep
+    this.#asleep = null
+    if (asleep) void this.#inBackground(() => asleep.wakeUp())
   }
 
   /** Looks until no writer is left that may not have seen us fall asleep. False as soon as there was work. */

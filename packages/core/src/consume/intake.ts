@@ -56,6 +56,7 @@ export class Intake {
       const instead = await this.#insteadOf(batch, transaction)
       if (instead) return instead
       claimed = { ...batch, transaction }
+      this.#options.onWork()
       return claimed
     } finally {
       if (!claimed) transaction.end()
