@@ -6,6 +6,8 @@ export interface Figure {
   /** The peer or the floor: who, or what, was measured beside it. */
   readonly against: string
   readonly ratio: number
+  /** The highest ratio that is promised, where one is. */
+  readonly goal?: number
 }
 
 /** What a benchmark is given. */

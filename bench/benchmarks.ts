@@ -2,9 +2,10 @@ import type { Benchmark } from './benchmark.ts'
 import { drain } from './drain.ts'
 import { drainPeer } from './drain-peer.ts'
 import { latency } from './latency.ts'
+import { memory } from './memory.ts'
 import { status } from './status.ts'
 import { write1 } from './write-1.ts'
 import { write16 } from './write-16.ts'
 
 /** All of them, in the order in which they run. */
-export const benchmarks: readonly Benchmark[] = [drain, drainPeer, latency, write1, write16, status]
+export const benchmarks: readonly Benchmark[] = [drain, drainPeer, latency, write1, write16, memory, status]

@@ -1,8 +1,8 @@
 import type { Figure } from './benchmark.ts'
 
 /** One JSON line for each figure, as soon as it is known. */
-export const jsonLine = ({ name, value, unit, against, ratio }: Figure) =>
-  JSON.stringify({ name, value, unit, against, ratio })
+export const jsonLine = ({ name, value, unit, against, ratio, goal }: Figure) =>
+  JSON.stringify({ name, value, unit, against, ratio, goal })
 
 /** The figures as a table for people. */
 export function table(figures: readonly Figure[]): string {

@@ -26,15 +26,16 @@ describe.concurrent('the benchmarks run', { timeout: 60_000 }, () => {
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line))
-    const names = ['drain', 'drain-peer', 'latency-p50', 'latency-p99', 'write-1', 'write-16', 'status']
+    const memory = ['memory-heap', 'memory-growth', 'memory-resident']
+    const names = ['drain', 'drain-peer', 'latency-p50', 'latency-p99', 'write-1', 'write-16', ...memory, 'status']
     expect(figures.map(({ name }) => name)).toEqual(names)
     for (const figure of figures) {
-      expect(Object.keys(figure)).toEqual(['name', 'value', 'unit', 'against', 'ratio'])
+      expect(Object.keys(figure).slice(0, 5)).toEqual(['name', 'value', 'unit', 'against', 'ratio'])
       expect(figure.value).toBeGreaterThan(0)
       expect(figure.ratio).toBeGreaterThan(0)
-      expect(figure.unit).toMatch(/^(changes\/s|tps|ms)$/)
+      expect(figure.unit).toMatch(/^(changes\/s|tps|ms|MB)$/)
       expect(figure.against).toMatch(
-        /graphile-worker 0\.17|bare claim-and-delete loop|without a trigger|status\(\) on 1000 stored/,
+        /graphile-worker 0\.17|bare claim-and-delete loop|without a trigger|a backlog of|8 MB|status\(\) on 1000 stored/,
       )
     }
   })

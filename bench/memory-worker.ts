@@ -1,0 +1,48 @@
+/*
+ * The process behind memory.ts: `memory-worker.ts URL SIZE`, with --expose-gc. Drains a backlog of so many changes with
+ * the defaults, and tells its parent how much memory that took.
+ */
+import { closeClient, mediaClient } from './media-client.ts'
+
+/** Bytes. */
+export interface MemoryReport {
+  readonly handled: number
+  /** The heap after a collection, before anything was drained. */
+  readonly heapBefore: number
+  /** The same at its highest while draining. */
+  readonly heapPeak: number
+  /** What the whole process held of the machine's memory, at its highest. */
+  readonly residentPeak: number
+}
+
+/** How often it is looked. A look stops everything for a collection, so it is not taken at each change. */
+const looks = 200
+
+const [url, size] = process.argv.slice(2) as [string, string]
+const prisma = mediaClient(url)
+const heap = () => {
+  globalThis.gc?.()
+  return process.memoryUsage().heapUsed
+}
+const every = Math.ceil(Number(size) / looks)
+let heapBefore = 0
+let heapPeak = 0
+let residentPeak = 0
+let handled = 0
+// in the handler the batch is held as a whole: this is when there is most
+prisma.media.onPostUpdate('drain', ({ old, new: media }) => {
+  if (old.title !== media.title) handled++
+  if (handled % every !== 0) return
+  // before the collection, which gives some of it back
+  residentPeak = Math.max(residentPeak, process.memoryUsage.rss())
+  heapPeak = Math.max(heapPeak, heap())
+})
+prisma.$pubsub.on('drained', async () => {
+  await closeClient(prisma)
+  process.send?.({ handled, heapBefore, heapPeak, residentPeak } satisfies MemoryReport)
+  process.disconnect?.()
+})
+process.once('disconnect', () => process.exit()) // whoever wants to know is gone
+await prisma.$pubsub.install()
+heapBefore = heap()
+await prisma.$pubsub.listen()
