@@ -35,14 +35,17 @@ test('when its connection is lost, a batch aborts what runs, begins no more, and
 
 test.runIf(inject('postgresMajor') >= 17)('transaction_timeout does not end a batch', async ({ database }) => {
   await createItems(database)
+  const installer = database.core()
+  onItem(installer, {}, () => {})
+  await installer.install()
+  // from now on, for new connections
   const [{ name }] = await database.sql('select current_database() as name')
-  await database.sql(`alter database ${name} set transaction_timeout = 200`)
+  await database.sql(`alter database ${name} set transaction_timeout = 500`)
   const core = database.core()
   const errors: unknown[] = []
   core.on('error', ({ error }) => errors.push(error))
-  const handle = vi.fn(() => sleep(400))
+  const handle = vi.fn(() => sleep(1_000))
   onItem(core, {}, handle)
-  await core.install()
   await core.listen()
   await database.sql('insert into item values (1, 0)')
   await database.drained()
