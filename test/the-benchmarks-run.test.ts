@@ -18,7 +18,7 @@ const failedBench = (...args: string[]) =>
     (error: { code: number; stdout: string; stderr: string }) => error,
   )
 
-describe.concurrent('the benchmarks run', { timeout: 60_000 }, () => {
+describe.concurrent('the benchmarks run', { timeout: 180_000 }, () => {
   test('every benchmark checks its result and prints well-formed figures, one JSON line each', async () => {
     // a benchmark throws where something was not handled, or handled twice: then the run fails
     const { stdout } = await bench('--quick', '--json', '--scale', '0.02')
