@@ -4,7 +4,7 @@ export default defineConfig({
   // TC39 decorators are lowered, not left for an engine that does not know them
   esbuild: { target: 'es2022' },
   test: {
-    include: ['test/**/*.test.ts'],
+    include: ['test/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,

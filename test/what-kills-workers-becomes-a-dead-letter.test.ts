@@ -34,8 +34,7 @@ const workerDied = expect.stringContaining('The worker died while the handler ra
 
 test.for([
   { kill: 'exit', options: {} },
-  { kill: 'SIGKILL', options: { order: 'none' } },
-  { kill: 'memory', options: {} },
+  { kill: 'memory', options: { order: 'none' } },
   { kill: 'SIGKILL', options: { transactional: true } },
   { kill: 'SIGKILL', options: { batch: { size: 10 } } },
 ] as const)(

@@ -4,11 +4,11 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { DrainReport } from './fixtures/drain-items.ts'
-import { createItems, onItem } from './support/items.ts'
-import { describe, type TestDatabase, test, vi } from './support/test.ts'
+import type { DrainReport } from '../fixtures/drain-items.ts'
+import { createItems, onItem } from '../support/items.ts'
+import { describe, type TestDatabase, test, vi } from '../support/test.ts'
 
-const program = fileURLToPath(new URL('./fixtures/drain-items.ts', import.meta.url))
+const program = fileURLToPath(new URL('../fixtures/drain-items.ts', import.meta.url))
 
 const batchSize = 500
 

@@ -1,9 +1,9 @@
 import type { PubSub } from '@pgpubsub/core'
 import type pg from 'pg'
-import { passing } from './support/counting-pool.ts'
-import { noPoll } from './support/items.ts'
-import { seeded } from './support/seeded.ts'
-import { expect, type TestDatabase, test } from './support/test.ts'
+import { passing } from '../support/counting-pool.ts'
+import { noPoll } from '../support/items.ts'
+import { seeded } from '../support/seeded.ts'
+import { expect, type TestDatabase, test } from '../support/test.ts'
 
 const rounds = 10_000
 // Lines side by side, and how many workers each has. Each also has an engine and a table of its own: what is written on

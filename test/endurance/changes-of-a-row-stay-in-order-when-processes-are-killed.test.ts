@@ -1,6 +1,6 @@
-import { attempts, isPoison, type WorkOptions, workThroughKills } from './support/ordered-work.ts'
-import { historyOf } from './support/row-history.ts'
-import { expect, test } from './support/test.ts'
+import { attempts, isPoison, type WorkOptions, workThroughKills } from '../support/ordered-work.ts'
+import { historyOf } from '../support/row-history.ts'
+import { expect, test } from '../support/test.ts'
 
 interface Variant {
   readonly variant: string
