@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, inject, test } from 'vitest'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
+const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Runs `bench/run.ts` on the test's server, as `npm run bench` does after the set-up. */
 async function bench(...args: string[]): Promise<{ stdout: string; stderr: string }> {
