@@ -36,11 +36,23 @@ test('a worker that is awake is not notified, and one that sleeps is, once for e
   const held = gate()
   const begun = gate()
   const [engine] = await engines(database, 1, async ({ new: item }) => {
+    if (item?.id !== 1) return
     begun.open()
-    if (item?.id === 1) await held.opened
+    await held.opened
   })
   const heard = await notifications(database)
   await engine?.listen()
+  // where the worker was about to take its lock back when it seemed asleep, again
+  let warmUp = 0
+  const wake = async () => {
+    await untilAsleep(database)
+    await database.sql('insert into item values ($1, 0)', [--warmUp])
+    await vi.waitFor(() => expect(heard).toEqual(['items']), { timeout: 1_000, interval: 5 })
+  }
+  await vi.waitFor(wake, { timeout: 10_000, interval: 5 })
+  await database.drained()
+  heard.length = 0
+
   await untilAsleep(database)
   await database.sql('insert into item values (1, 0)')
   await begun.opened
@@ -52,7 +64,7 @@ test('a worker that is awake is not notified, and one that sleeps is, once for e
   await database.drained()
   expect(heard).toEqual(['items'])
 
-  // ten rows at once; again, where the worker was about to take its lock back when it seemed asleep
+  // ten rows at once
   let id = 21
   const wakeOnce = async () => {
     await untilAsleep(database)
