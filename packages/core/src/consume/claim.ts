@@ -79,7 +79,8 @@ const claimAny = (schema: string) => /* sql */ `
  * notification may appear while a younger one is being handled. So the ones behind the oldest are locked as well, and
  * the key is taken only where all of them could be.
  *
- * Rows of keys that could not be locked come back with nothing but id and key, so that the next page skips them.
+ * Rows of keys that could not be locked come back with nothing but id and key, so that the next page skips them; who had
+ * locked which before, in one row without an id.
  */
 const claimByRow = (schema: string) => /* sql */ `
   with page as materialized (
@@ -105,21 +106,23 @@ const claimByRow = (schema: string) => /* sql */ `
     where n.listener = $1 and not n.waiting
       and n.id = any (array(select p.id from page p join head h on h.key = p.key and h.id <> p.id))
     for update skip locked
-  ), taken as materialized (
-    select p.key
+  ), marked as materialized (
+    select p.key, pg_catalog.array_agg(p.id) as ids, count(*) = pg_catalog.count(locked.id) as taken
     from page p left join (select h.id from head h union all select b.id from behind b) locked on locked.id = p.id
     group by p.key
-    having count(*) = pg_catalog.count(locked.id)
   ), lowest as materialized (${lowestReady(schema)})
-  select ${columns}, (select l.id from lowest l) as lowest, (
-      select pg_catalog.json_object_agg(p.id, p.locked_before) from page p where p.locked_before is not null
-    ) as locked_before
+  select ${columns}, (select l.id from lowest l) as lowest, null::json as locked_before
   from ${schema}.notification n
   where n.listener = $1 and not n.waiting
-    and n.id = any (array(select p.id from page p where p.key in (select t.key from taken t)))
+    and n.id = any (array(select pg_catalog.unnest(m.ids) from marked m where m.taken))
   union all
-  select p.id, p.key::text, null, null, null, null, null, null, null, null, null, (select l.id from lowest l), null
-  from page p where p.key not in (select t.key from taken t)
+  select pg_catalog.unnest(m.ids), m.key::text, null, null, null, null, null, null, null, null, null,
+    (select l.id from lowest l), null
+  from marked m where not m.taken
+  union all
+  select null, null, null, null, null, null, null, null, null, null, null, (select l.id from lowest l),
+    pg_catalog.json_object_agg(p.id, p.locked_before)
+  from page p where p.locked_before is not null having count(*) > 0
   order by id
 `
 
@@ -149,6 +152,7 @@ const claimDue = (schema: string) => /* sql */ `
     and not exists (
       select from ${schema}.notification w
       where w.listener = $1 and w.waiting_key = n.waiting_key and w.id < n.id
+      offset 0
     )
   order by n.run_at
   limit $2
@@ -178,8 +182,9 @@ export class Claimer {
     const result = await this.#fresh.run(db, values)
     const lowest = result.rows[0]?.lowest ?? null
     const rows = result.rows.filter((row) => row.id !== null)
+    const lockedBefore = result.rows.find((row) => row.id === null)?.locked_before ?? {}
     return {
-      claimed: rows.filter((row) => row.operation !== null).map(claimedRow),
+      claimed: rows.filter((row) => row.operation !== null).map((row) => claimedRow(row, lockedBefore[row.id])),
       blockedKeys: [...new Set<string>(rows.filter((row) => row.operation === null).map((row) => row.key))],
       lowestId: lowest === null ? null : BigInt(lowest),
       highestId: rows.length > 0 ? BigInt(rows[rows.length - 1].id) : null,
@@ -204,13 +209,13 @@ export class Claimer {
   /** Those to be handled alone are claimed one at a time, when no other is due. */
   async due(db: Queryable, limit: number): Promise<Claimed[]> {
     const { rows } = await this.#due.run(db, [this.#listener, limit, false])
-    if (rows.length > 0) return rows.map(claimedRow)
+    if (rows.length > 0) return rows.map((row) => claimedRow(row))
     const alone = await this.#due.run(db, [this.#listener, 1, true])
-    return alone.rows.map(claimedRow)
+    return alone.rows.map((row) => claimedRow(row))
   }
 }
 
-function claimedRow(row: ResultRow): Claimed {
+function claimedRow(row: ResultRow, lockedBefore: string | null = row.locked_before): Claimed {
   return {
     id: BigInt(row.id),
     key: row.key,
@@ -223,11 +228,6 @@ function claimedRow(row: ResultRow): Claimed {
     createdAt: new Date(row.created_at),
     alone: row.alone,
     lease: row.lease,
-    lockedBefore: lockerOf(row),
+    lockedBefore,
   }
-}
-
-/** A claim by row gives those of all its rows together. */
-function lockerOf({ id, locked_before: before }: ResultRow): string | null {
-  return before !== null && typeof before === 'object' ? (before[id] ?? null) : before
 }

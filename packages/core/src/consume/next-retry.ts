@@ -10,6 +10,7 @@ const untilNext = (schema: string) => /* sql */ `
     and not exists (
       select from ${schema}.notification w
       where w.listener = $1 and w.waiting_key = n.waiting_key and w.id < n.id
+      offset 0
     )
   order by n.run_at
   limit 1

@@ -31,7 +31,7 @@ const putOff = (schema: string) => /* sql */ `
     run_at = coalesce(to_timestamp(f.at / 1000::float8), clock_timestamp() + f.delay * interval '1 millisecond')
   from unnest($3::bigint[], $5::float8[], $6::float8[], $7::int[], $8::boolean[], $9::text[])
     as f (id, at, delay, counts, alone, error)
-  where ${held} and n.id = f.id
+  where ${held} and n.id = any ($3::bigint[]) and n.id = f.id
   returning n.id
 `
 
