@@ -6,6 +6,8 @@ export type ResultRow = any
 export interface QueryResult {
   rows: ResultRow[]
   rowCount: number | null
+  /** What was done, in PostgreSQL's words. */
+  command?: string
 }
 
 export interface Queryable {
@@ -16,6 +18,8 @@ export interface Queryable {
 /** A connection taken from a {@link Pool}. `release(true)` closes it instead of giving it back. */
 export interface Connection extends Queryable {
   release(destroy?: boolean | Error): void
+  /** Whether a statement may be sent before the ones before it are answered. */
+  readonly pipeline?: boolean
   /** Tells that the connection was lost while no statement was running. With no handler, Node ends the process. */
   on(event: 'error', handler: (error: Error) => void): unknown
   removeListener(event: 'error', handler: (error: Error) => void): unknown

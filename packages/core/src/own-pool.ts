@@ -19,6 +19,7 @@ export class OwnPool extends pg.Pool {
       application_name: 'pgpubsub',
       allowExitOnIdle: true,
       max,
+      pipeline: true,
       ...keepAlive,
       connectionTimeoutMillis: connectMs,
     })

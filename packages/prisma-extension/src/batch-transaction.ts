@@ -33,16 +33,19 @@ export function throughGate<T>(transaction: unknown, operation: () => Promise<T>
 const rolledBack = new Error('The batch was not committed.')
 
 class PrismaTransaction implements BatchTransaction {
+  readonly pipelined = false
   // biome-ignore lint/suspicious/noExplicitAny: a row's columns are known only to the statement that names them
-  first: any
+  readonly first: Promise<any>
   readonly #tx: RawClient
   readonly #over: Promise<void>
   readonly #finish: (commit: boolean) => void
 
-  private constructor(tx: RawClient, over: Promise<void>, finish: (commit: boolean) => void) {
+  private constructor(tx: RawClient, over: Promise<void>, finish: (commit: boolean) => void, sql: string) {
     this.#tx = tx
     this.#over = over
     this.#finish = finish
+    this.first = this.query(sql).then(({ rows }) => rows[0])
+    this.first.catch(() => {}) // begin() tells
   }
 
   static async begin(client: RootClient, sql: string): Promise<PrismaTransaction> {
@@ -60,9 +63,9 @@ class PrismaTransaction implements BatchTransaction {
     }, options)
     over.catch(() => {}) // commit() tells
     const tx = await Promise.race([begun, over.then(() => begun)])
-    const transaction = new PrismaTransaction(tx, over, finish)
+    const transaction = new PrismaTransaction(tx, over, finish, sql)
     try {
-      transaction.first = (await transaction.query(sql)).rows[0]
+      await transaction.first
       return transaction
     } catch (error) {
       transaction.end()

@@ -10,7 +10,7 @@ import { resetPlan, unsetPlan } from './plan.js'
 import { report } from './report.js'
 import { Settler } from './settle.js'
 import type { StatementOptions } from './statement.js'
-import { type BatchTransaction, poolTransactions } from './transaction.js'
+import { type BatchTransaction, inTurn, poolTransactions } from './transaction.js'
 import { whileConnected } from './while-connected.js'
 
 export interface BatchOptions {
@@ -92,11 +92,14 @@ export class Batches implements BatchSource {
     const outcome = await this.#handle(transaction, notifications)
     const place = { waiting, lease: null }
     const gone = [...outcome.done, ...outcome.discarded.map(({ notification }) => notification)]
-    await this.#settler.done(transaction, place, gone)
     const { dead } = await this.#settler.failed(transaction, place, outcome.failures)
-    if (!more) await nextRetry.refresh(transaction)
+    await inTurn(
+      transaction,
+      () => this.#settler.done(transaction, place, gone),
+      async () => more || nextRetry.refresh(transaction),
+      () => transaction.commit(),
+    )
     if (outcome.failures.length > dead.length) nextRetry.unknown()
-    await transaction.commit()
     report(this.#options.events, this.#options.listener.definition.name, outcome, dead)
     return more ? 'full' : 'part'
   }

@@ -1,7 +1,7 @@
 import type { Queryable, ResultRow } from '../database.js'
 import type { Listener } from '../listener.js'
 import { identifier } from '../quote.js'
-import { type Claimed, Claimer } from './claim.js'
+import { type Claim, type Claimed, Claimer } from './claim.js'
 import { NextRetry } from './next-retry.js'
 import { isPaused } from './pause.js'
 import { setPlan } from './plan.js'
@@ -55,6 +55,8 @@ export class Claims {
   readonly #prologue: string
   #nextSweepAt = 0
   #nextLookAt = 0
+  /** The last claim had to begin where the one before did, for a writer's sake. */
+  #wasHeldBack = false
 
   constructor(options: ClaimsOptions) {
     this.#options = options
@@ -76,25 +78,49 @@ export class Claims {
     return this.#nextRetry
   }
 
-  /** Begins a transaction to claim in; where the listener is paused, nothing may be taken. */
-  async begin(source: TransactionSource): Promise<{ transaction: BatchTransaction; paused: boolean }> {
-    const transaction = await source.begin(this.#prologue)
-    try {
-      return { transaction, paused: await this.#prepare(transaction, transaction.first) }
-    } catch (error) {
-      transaction.end()
-      throw error
-    }
+  /** Begins a transaction to claim in. */
+  begin(source: TransactionSource): Promise<BatchTransaction> {
+    return source.begin(this.#prologue)
   }
 
-  async #prepare(db: Queryable, { oldest, next, paused }: ResultRow): Promise<boolean> {
-    this.#position.observe({ oldest: BigInt(oldest), next: BigInt(next) })
-    if (this.#position.isHeldBack) await this.#lookAtWriters(db)
-    if (paused || Date.now() < this.#nextSweepAt) return paused
-    this.#nextSweepAt = Date.now() + this.#options.sweepMs
-    this.#position.sweep()
-    await this.#nextRetry.refresh(db)
-    return paused
+  /** Claims what is due, else what is fresh. Where the listener is paused, nothing may be taken. */
+  async take(transaction: BatchTransaction, limit: number): Promise<Batch | 'paused'> {
+    return transaction.pipelined && !this.#mustLookFirst
+      ? this.#takeAtOnce(transaction, limit)
+      : this.#lookAndTake(transaction, limit)
+  }
+
+  /** Something other than what is fresh may have to be taken, or the start is held back by a writer. */
+  get #mustLookFirst(): boolean {
+    return this.#nextRetry.isDue || Date.now() >= this.#nextSweepAt || this.#wasHeldBack
+  }
+
+  /** The claim is sent together with the beginning of the transaction. */
+  async #takeAtOnce(transaction: BatchTransaction, limit: number): Promise<Batch | 'paused'> {
+    const claiming = this.#claimer.fresh(transaction, this.#position.start, limit, [])
+    claiming.catch(() => {}) // where the beginning has failed, that is reported
+    const { paused } = this.#observe(await transaction.first)
+    this.#wasHeldBack = this.#position.isHeldBack
+    const claim = await claiming
+    return paused ? 'paused' : this.#takeFresh(transaction, limit, claim)
+  }
+
+  async #lookAndTake(transaction: BatchTransaction, limit: number): Promise<Batch | 'paused'> {
+    const { paused } = this.#observe(await transaction.first)
+    if (this.#position.isHeldBack) await this.#lookAtWriters(transaction)
+    this.#wasHeldBack = this.#position.isHeldBack && Date.now() >= this.#nextLookAt
+    if (paused) return 'paused'
+    if (Date.now() >= this.#nextSweepAt) {
+      this.#nextSweepAt = Date.now() + this.#options.sweepMs
+      this.#position.sweep()
+      await this.#nextRetry.refresh(transaction)
+    }
+    return this.#takeDueOrFresh(transaction, limit)
+  }
+
+  #observe(first: ResultRow): ResultRow {
+    this.#position.observe({ oldest: BigInt(first.oldest), next: BigInt(first.next) })
+    return first
   }
 
   async #lookAtWriters(db: Queryable): Promise<void> {
@@ -104,8 +130,7 @@ export class Claims {
     this.#position.observeWriters(new Set(rows.map((row) => row.virtualtransaction as string)))
   }
 
-  /** Claims what is due, else what is fresh, in a transaction that {@link begin} has begun. */
-  async take(db: Queryable, limit: number): Promise<Batch> {
+  async #takeDueOrFresh(db: Queryable, limit: number): Promise<Batch> {
     if (!this.#nextRetry.isDue) return this.#takeFresh(db, limit)
     const due = await this.#claimer.due(db, limit)
     if (due.length > 0) return { notifications: due, waiting: true, more: true, blocked: false }
@@ -116,11 +141,12 @@ export class Claims {
     return { ...(await this.#takeFresh(db, limit)), blocked: true }
   }
 
-  async #takeFresh(db: Queryable, limit: number): Promise<Batch> {
+  /** @param sent the first claim, where it has been made */
+  async #takeFresh(db: Queryable, limit: number, sent?: Claim): Promise<Batch> {
     const { start } = this.#position
     const blockedKeys: string[] = []
     for (let above = start; ; ) {
-      const claim = await this.#claimer.fresh(db, above, limit, blockedKeys)
+      const claim = (above === start && sent) || (await this.#claimer.fresh(db, above, limit, blockedKeys))
       if (above === start && claim.lowestId !== null) this.#position.saw(claim.lowestId)
       const notifications =
         above === start ? claim.claimed : await this.#claimer.withoutOvertaking(db, start, above, claim.claimed)

@@ -5,7 +5,7 @@ import { Interruptions, setApart } from './interrupted.js'
 import type { NextRetry } from './next-retry.js'
 import { report } from './report.js'
 import type { Settler } from './settle.js'
-import type { BatchTransaction, TransactionSource } from './transaction.js'
+import { type BatchTransaction, inTurn, type TransactionSource } from './transaction.js'
 
 /** A batch that is to be handled, in the transaction that has claimed it. */
 export interface ClaimedBatch extends Batch {
@@ -48,11 +48,11 @@ export class Intake {
   async claim(limit: number): Promise<ClaimedBatch | BatchResult> {
     await this.#gathering?.filled(this.start)
     if (this.#options.stop.draining.aborted) return 'empty'
-    const { transaction, paused } = await this.#claims.begin(this.#transactions)
+    const transaction = await this.#claims.begin(this.#transactions)
     let claimed: ClaimedBatch | null = null
     try {
-      if (paused) return await this.#over(transaction, 'paused')
       const batch = await this.#claims.take(transaction, limit)
+      if (batch === 'paused') return await this.#over(transaction, 'paused')
       const instead = await this.#insteadOf(batch, transaction)
       if (instead) return instead
       claimed = { ...batch, transaction }
@@ -66,10 +66,14 @@ export class Intake {
   /** What is done where the batch is not to be handled now. */
   async #insteadOf(batch: Batch, transaction: BatchTransaction): Promise<BatchResult | null> {
     if (batch.notifications.length === 0) {
-      await this.nextRetry.refresh(transaction)
-      return this.#over(transaction, batch.blocked ? 'blocked' : 'empty')
+      await inTurn(
+        transaction,
+        () => this.nextRetry.refresh(transaction),
+        () => transaction.commit(),
+      )
+      return batch.blocked ? 'blocked' : 'empty'
     }
-    if (this.#gathering?.isTooEarly(batch, transaction.first.now)) return this.#over(transaction, 'full')
+    if (this.#gathering?.isTooEarly(batch, (await transaction.first).now)) return this.#over(transaction, 'full')
     const interrupted = await this.#interruptions.among(transaction, batch)
     if (interrupted.length === 0) return null
     // they are put off, to be handled alone, and the others are claimed again without them

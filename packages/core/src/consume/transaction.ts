@@ -13,7 +13,9 @@ export interface TransactionSource {
 /** The transaction of a batch. */
 export interface BatchTransaction extends Queryable {
   /** The row of the statement that it began with. */
-  readonly first: ResultRow
+  readonly first: Promise<ResultRow>
+  /** Whether a statement may be sent before the ones before it are answered. */
+  readonly pipelined: boolean
   /** Calls `lost` when the connection breaks while no statement runs. @returns a function that ends that. */
   onLost(lost: () => void): () => void
   /** Runs `work` with what a handler is given as `tx`; the gate decides how long that may be used. */
@@ -25,28 +27,43 @@ export interface BatchTransaction extends Queryable {
 
 const ignore = () => {}
 
+/** Sends the statements of all steps at once where that can be, else each after the one before. */
+export async function inTurn(
+  { pipelined }: BatchTransaction,
+  ...steps: readonly (() => Promise<unknown>)[]
+): Promise<void> {
+  if (pipelined) await Promise.all(steps.map((step) => step()))
+  else for (const step of steps) await step()
+}
+
 /** Transactions on connections of the engine's own pool. A server has `answerMs` milliseconds to begin and to commit. */
 export function poolTransactions(pool: Pool, answerMs: number): TransactionSource {
   return { begin: (sql) => PoolTransaction.begin(pool, sql, answerMs) }
 }
 
 class PoolTransaction implements BatchTransaction {
-  first: ResultRow
+  readonly first: Promise<ResultRow>
+  readonly pipelined: boolean
   readonly #connection: Connection
   readonly #answerMs: number
   #committed = false
 
-  private constructor(connection: Connection, answerMs: number) {
+  private constructor(connection: Connection, answerMs: number, sql: string) {
     this.#connection = connection
     this.#answerMs = answerMs
+    this.pipelined = connection.pipeline ?? false
+    connection.on('error', ignore) // lost: the next statement reports it
+    this.first = this.#inTime(`begin isolation level read committed; ${sql}`).then(
+      (results) => (results as unknown as { rows: ResultRow[] }[]).at(-1)?.rows[0],
+    )
+    this.first.catch(ignore)
   }
 
   static async begin(pool: Pool, sql: string, answerMs: number): Promise<PoolTransaction> {
-    const transaction = new PoolTransaction(await pool.connect(), answerMs)
-    transaction.#connection.on('error', ignore) // lost: the next statement reports it
+    const transaction = new PoolTransaction(await pool.connect(), answerMs, sql)
+    if (transaction.pipelined) return transaction
     try {
-      const results = await transaction.#inTime(`begin isolation level read committed; ${sql}`)
-      transaction.first = (results as unknown as { rows: ResultRow[] }[]).at(-1)?.rows[0]
+      await transaction.first
       return transaction
     } catch (error) {
       transaction.end()
@@ -69,7 +86,9 @@ class PoolTransaction implements BatchTransaction {
   }
 
   async commit(): Promise<void> {
-    await this.#inTime('commit')
+    const { command } = await this.#inTime('commit')
+    // a statement before it has failed, and says why
+    if (command === 'ROLLBACK') throw new Error('The transaction had failed, and was rolled back.')
     this.#committed = true
   }
 
