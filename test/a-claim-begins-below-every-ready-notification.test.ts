@@ -21,6 +21,7 @@ class Table {
   /** The oldest transaction that writes something else, for ever. */
   #elsewhere: bigint | undefined
   #nextXid = 100n
+  #lastEnded = 99n
   #nextId = 1n
 
   write(by: number): void {
@@ -30,14 +31,29 @@ class Table {
   }
 
   end(by: number, committed: boolean): void {
-    if (committed) for (const id of this.#writers.get(by)?.ids ?? []) this.ready.add(id)
+    const writer = this.#writers.get(by)
+    if (!writer) return
+    if (committed) for (const id of writer.ids) this.ready.add(id)
     this.#writers.delete(by)
+    this.#ended(writer.xid)
   }
 
+  /** A worker's transaction that has locked something, from its first lock to its end. */
+  lock(): void {
+    this.#ended(this.#nextXid++)
+  }
+
+  #ended(xid: bigint): void {
+    if (xid > this.#lastEnded) this.#lastEnded = xid
+  }
+
+  /** As PostgreSQL has it: above the last that has ended, where some that run may be as well. */
   snapshot(): { oldest: bigint; next: bigint } {
+    const next = this.#lastEnded + 1n
     // they stand in the order in which they began
-    const [oldest] = this.#writers.values()
-    return { oldest: this.#elsewhere ?? oldest?.xid ?? this.#nextXid, next: this.#nextXid }
+    const [writer] = this.#writers.values()
+    const oldest = this.#elsewhere ?? writer?.xid ?? next
+    return { oldest: oldest < next ? oldest : next, next }
   }
 
   runElsewhere(): void {
@@ -91,8 +107,10 @@ function play(steps: readonly Step[]): { readonly highestStart: bigint } {
       if (!observed) observe()
       observed = false
       const ready = table.readyAbove(position.start)
-      if (ready[0] !== undefined) position.saw(ready[0])
-      for (const id of ready.slice(0, taken.settles)) table.ready.delete(id)
+      const settled = ready.slice(0, taken.settles)
+      if (ready[0] !== undefined) position.saw(ready[0], settled.length > 0)
+      if (settled.length > 0) table.lock()
+      for (const id of settled) table.ready.delete(id)
     }
     // another worker settles whatever it likes
     if (taken.do === 'settle') table.ready.delete(table.readyAbove(0n)[taken.which] ?? 0n)
@@ -134,10 +152,21 @@ test('a transaction that may still bring a lower id holds the beginning back, un
   const position = new Position()
   const claim = (oldest: bigint, next: bigint, lowest: bigint) => {
     position.observe({ oldest, next })
-    position.saw(lowest)
+    position.saw(lowest, true)
     return position.start
   }
   expect(claim(5n, 10n, 100n)).toBe(0n)
   expect(claim(5n, 11n, 200n), 'transaction 5 is still running').toBe(0n)
   expect(claim(12n, 12n, 90n), 'it brought the id 90').toBe(89n)
+})
+
+test('a claim that has locked nothing does not tell by transaction ids who was running: they may be above its snapshot', () => {
+  const position = new Position()
+  const claim = (oldest: bigint, next: bigint, lowest: bigint) => {
+    position.observe({ oldest, next })
+    position.saw(lowest, false)
+    return position.start
+  }
+  // transaction 101 has an id below 6, and runs; the last that has ended is 100
+  for (let times = 0; times < 5; times++) expect(claim(101n, 101n, 6n)).toBe(0n)
 })

@@ -165,6 +165,7 @@ test('options that contradict a batch are refused', ({ database }) => {
   refused({ transactional: true, concurrency: 2 }, 'concurrency of listener "items" can only be 1')
   refused({ transactional: 'yes' }, 'transactional of listener "items" must be true or false')
   refused({ lease: { seconds: 0 } }, 'seconds in lease')
+  refused({ lease: { seconds: 5 }, batchSize: 10 }, 'has a lease and batchSize')
   refused({ lease: 30 }, 'lease of listener "items" takes its options as an object')
   expect(() => new FailedChanges([])).toThrow(expect.objectContaining({ code: 'PGPUBSUB_INVALID_OPTION' }))
 })

@@ -38,7 +38,7 @@ export interface ListenerOptions {
    */
   batchSize?: number
   /**
-   * The most handlers that run at once in one worker.
+   * The most handlers that run at once in one worker. One, where they are transactional or given lists.
    * @default 10
    */
   concurrency?: number
@@ -135,6 +135,11 @@ function resolveHandling(where: string, options: ListenerOptions): Handling {
   if (transactional && lease !== undefined) {
     throw invalid(
       `${where} is transactional and has a lease: the one keeps a transaction open while the handler runs, the other does without. Choose one.`,
+    )
+  }
+  if (lease !== undefined && options.batchSize !== undefined) {
+    throw invalid(
+      `${where} has a lease and batchSize: with a lease, a worker claims as many as it has handlers free. Set concurrency instead.`,
     )
   }
   if (transactional && options.concurrency !== undefined && options.concurrency > 1) {

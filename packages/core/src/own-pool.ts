@@ -11,7 +11,10 @@ const endingMs = 5_000
 export class OwnPool extends pg.Pool {
   readonly #open: ReadonlySet<pg.Client>
 
-  constructor(connectionString: string | undefined, { max, connectMs }: { max: number; connectMs: number }) {
+  constructor(
+    connectionString: string | undefined,
+    { max, connectMs, pipeline }: { max: number; connectMs: number; pipeline: boolean },
+  ) {
     const open = new Set<pg.Client>()
     super({
       Client: recordedIn(open),
@@ -19,7 +22,7 @@ export class OwnPool extends pg.Pool {
       application_name: 'pgpubsub',
       allowExitOnIdle: true,
       max,
-      pipeline: true,
+      pipeline,
       ...keepAlive,
       connectionTimeoutMillis: connectMs,
     })

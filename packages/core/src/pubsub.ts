@@ -28,7 +28,10 @@ import { type JsonRow, type TableListenerOptions, tableListener } from './table-
 export interface PubSubOptions {
   /** Where to connect to, as a `postgresql://` URL. A small pool of its own is opened when it is first needed. */
   connectionString?: string
-  /** A pool of yours to use instead. It stays yours to end. */
+  /**
+   * A pool of yours to use instead. It stays yours to end. It must have more connections than listeners run at once: each
+   * batch holds one while its handlers run.
+   */
   pool?: pg.Pool
   /**
    * Where the LISTEN connection connects to. Needed only behind a pooler in transaction mode, where LISTEN does not
@@ -312,7 +315,9 @@ export class PubSub {
 
   #openPool(): pg.Pool {
     const { connectionString } = this.#options
-    const pool = new OwnPool(connectionString, { max: spareConnections, connectMs: this.#connectMs })
+    // behind a pooler, nothing is expected that not every one of them can do
+    const pipeline = this.#options.listenConnectionString === undefined
+    const pool = new OwnPool(connectionString, { max: spareConnections, connectMs: this.#connectMs, pipeline })
     pool.on('error', (error) => this.#events.emit('error', { error }))
     return carryContext(pool)
   }

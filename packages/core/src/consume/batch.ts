@@ -44,6 +44,8 @@ export interface BatchSource {
   readonly isIdle: boolean
   /** Claims the next batch. */
   next(): Promise<BatchResult>
+  /** Call when {@link next} has failed: what it knew of the database may not be so. */
+  forget(): void
   /** Call when no other batch is going to be claimed. */
   end(): Promise<void>
 }
@@ -83,6 +85,10 @@ export class Batches implements BatchSource {
     } finally {
       claimed.transaction.end()
     }
+  }
+
+  forget(): void {
+    this.#intake.forget()
   }
 
   async end(): Promise<void> {}

@@ -78,6 +78,11 @@ export class Claims {
     return this.#nextRetry
   }
 
+  /** A claim has failed, or what came of it is not known: the next one begins at the head. */
+  forget(): void {
+    this.#position.sweep()
+  }
+
   /** Begins a transaction to claim in. */
   begin(source: TransactionSource): Promise<BatchTransaction> {
     return source.begin(this.#prologue)
@@ -147,7 +152,7 @@ export class Claims {
     const blockedKeys: string[] = []
     for (let above = start; ; ) {
       const claim = (above === start && sent) || (await this.#claimer.fresh(db, above, limit, blockedKeys))
-      if (above === start && claim.lowestId !== null) this.#position.saw(claim.lowestId)
+      if (above === start && claim.lowestId !== null) this.#position.saw(claim.lowestId, claim.claimed.length > 0)
       const notifications =
         above === start ? claim.claimed : await this.#claimer.withoutOvertaking(db, start, above, claim.claimed)
       if (claim.full && notifications.length > 0) this.#options.onMore()

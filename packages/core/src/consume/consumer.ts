@@ -79,6 +79,7 @@ export class Consumer {
         failures = 0
         if (!this.#stopping) await this.#sleep()
       } catch (error) {
+        this.#batches.forget()
         this.#options.events.emit('error', { error, listener: this.#name })
         if (!this.#stopping) await this.#signal.wait(reconnectBackoff(++failures))
       }

@@ -42,25 +42,25 @@ export class Gathering {
   /** Waits until a claim is due; at once where nothing is stored. */
   async filled(start: bigint): Promise<void> {
     const { size, maxWaitMs } = this.#settings
-    const look = Math.min(Math.max(maxWaitMs / 8, 2), 250)
     while (maxWaitMs > 0 && !this.#stop.draining.aborted) {
       const { rows } = await this.#stored.run(this.#pool, [this.#listener, start, size])
       const { count, age } = rows[0]
       if (count === 0 || count >= size || age >= maxWaitMs) return
-      await this.#pause(Math.min(look, maxWaitMs - age))
+      await this.pause(maxWaitMs - age)
     }
   }
 
-  /** Whether a claim came too early for what it has found: what arrived since the look has to wait as well. */
-  isTooEarly({ notifications, waiting }: Batch, now: number): boolean {
+  /** Milliseconds by which a claim came too early for what it has found; 0: it is to be handled. */
+  missing({ notifications, waiting }: Batch, now: number): number {
     const { size, maxWaitMs } = this.#settings
     const [oldest] = notifications
-    if (waiting || !oldest || notifications.length >= size || this.#stop.draining.aborted) return false
-    return now - oldest.createdAt.getTime() < maxWaitMs
+    if (waiting || !oldest || notifications.length >= size || this.#stop.draining.aborted) return 0
+    return Math.max(0, maxWaitMs - (now - oldest.createdAt.getTime()))
   }
 
-  /** No longer than until the worker is stopped. */
-  async #pause(milliseconds: number): Promise<void> {
-    await pass(milliseconds, null, { signal: this.#stop.draining }).catch(() => {})
+  /** Waits until it is worth a look: no longer than so many milliseconds, and than until the worker is stopped. */
+  async pause(most: number): Promise<void> {
+    const look = Math.min(Math.max(this.#settings.maxWaitMs / 8, 2), 250)
+    await pass(Math.min(look, most), null, { signal: this.#stop.draining }).catch(() => {})
   }
 }

@@ -35,13 +35,15 @@ export class HeldConnections implements Pool {
 
   async query(statement: unknown, values?: unknown[]): Promise<QueryResult> {
     const connection = await this.connect()
+    connection.on('error', ignore) // lost: the statement reports it
     let broken = true
     try {
       const result = await connection.query(statement as string, values)
       broken = false
       return result
     } finally {
-      // one that has not answered in time must not be used again
+      // one that has not answered in time must not be used again, and may still be told why it was lost
+      if (!broken) connection.removeListener('error', ignore)
       connection.release(broken)
     }
   }
@@ -71,5 +73,7 @@ export class HeldConnections implements Pool {
     return connection
   }
 }
+
+const ignore = () => {}
 
 const noAnswer = () => new Error('The worker has stopped: the database did not answer in time.')

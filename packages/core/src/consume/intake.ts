@@ -36,6 +36,11 @@ export class Intake {
     return this.#claims.start
   }
 
+  /** A batch has failed: the next claim begins at the head. */
+  forget(): void {
+    this.#claims.forget()
+  }
+
   /** When the next retry is due, as far as this worker knows. */
   get nextRetry(): NextRetry {
     return this.#claims.nextRetry
@@ -73,14 +78,22 @@ export class Intake {
       )
       return batch.blocked ? 'blocked' : 'empty'
     }
-    if (this.#gathering?.isTooEarly(batch, (await transaction.first).now)) return this.#over(transaction, 'full')
     const interrupted = await this.#interruptions.among(transaction, batch)
-    if (interrupted.length === 0) return null
+    if (interrupted.length === 0) return this.#unlessTooEarly(batch, transaction)
     // they are put off, to be handled alone, and the others are claimed again without them
     const { outcome, dead } = await setApart(transaction, this.#settler, batch.waiting, interrupted)
     this.nextRetry.unknown()
     await transaction.commit()
     report(this.#options.events, this.#options.listener.definition.name, outcome, dead)
+    return 'full'
+  }
+
+  /** What arrived since the look has to wait as well. */
+  async #unlessTooEarly(batch: Batch, transaction: BatchTransaction): Promise<BatchResult | null> {
+    const early = this.#gathering?.missing(batch, (await transaction.first).now) ?? 0
+    if (early === 0) return null
+    await transaction.commit()
+    await this.#gathering?.pause(early)
     return 'full'
   }
 

@@ -17,7 +17,7 @@ export interface Interrupted {
 // Full ids from those of 32 bits: none is older than half of them, and none is younger than the next.
 const abortedOf = /* sql */ `
   select t.id
-  from unnest($1::text[]) as t (id), (select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next offset 0) s
+  from pg_catalog.unnest($1::text[]) as t (id), (select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next offset 0) s
   where pg_xact_status((s.next - ((s.next - t.id::bigint) & 4294967295))::text::xid8) = 'aborted'
 `
 

@@ -20,6 +20,8 @@ interface Running {
   readonly lease: string
   /** Aborts when the lease is lost, or the worker's stop is. */
   readonly abort: AbortController
+  /** Its result is being written down: the heartbeat leaves it alone, so that neither waits for the other. */
+  settling: boolean
   /** When the lease lapses unless it is prolonged, by this process's clock. */
   lapsesAt: number
 }
@@ -38,6 +40,7 @@ export class LeasedBatches implements BatchSource {
   readonly #leaseMs: number
   readonly #running = new Map<Running, Promise<void>>()
   #heartbeat: NodeJS.Timeout | undefined
+  #prolonging = false
 
   constructor(options: BatchOptions & { readonly onFree: () => void }, leaseMs: number) {
     this.#options = options
@@ -56,6 +59,10 @@ export class LeasedBatches implements BatchSource {
 
   get untilRetry(): number | null {
     return this.#intake.nextRetry.until
+  }
+
+  forget(): void {
+    this.#intake.forget()
   }
 
   get isIdle(): boolean {
@@ -85,7 +92,7 @@ export class LeasedBatches implements BatchSource {
     const lapsesAt = performance.now() + this.#leaseMs
     const lease = await this.#leases.take(transaction, waiting, leased)
     await transaction.commit()
-    for (const call of calls) this.#begin({ call, lease, lapsesAt, abort: new AbortController() })
+    for (const call of calls) this.#begin({ call, lease, lapsesAt, abort: new AbortController(), settling: false })
     if (alone) await this.#fewerThan(1)
     return more || leased.length < notifications.length ? 'full' : 'part'
   }
@@ -140,8 +147,10 @@ export class LeasedBatches implements BatchSource {
     const { events, stop } = this.#options
     for (let failures = 0; ; ) {
       try {
+        running.settling = true
         return await this.#settle(running, attempted)
       } catch (error) {
+        running.settling = false
         events.emit('error', { error, listener: this.#name })
         if (stop.abort.aborted) return
         if (performance.now() > running.lapsesAt) return this.#lost(running.call)
@@ -180,9 +189,11 @@ export class LeasedBatches implements BatchSource {
   async #prolong(): Promise<void> {
     const { events } = this.#options
     const now = performance.now()
-    const all = [...this.#running.keys()]
+    const all = [...this.#running.keys()].filter(({ settling }) => !settling)
     for (const running of all) if (now > running.lapsesAt) this.#giveUp(running)
     const lapsesAt = now + this.#leaseMs
+    if (this.#prolonging) return
+    this.#prolonging = true
     try {
       const ids = all.flatMap(({ call }) => call.map(({ id }) => id))
       const leases = [...new Set(all.map(({ lease }) => lease))]
@@ -194,6 +205,8 @@ export class LeasedBatches implements BatchSource {
     } catch (error) {
       // the next one comes in time, or finds that they have lapsed
       events.emit('error', { error, listener: this.#name })
+    } finally {
+      this.#prolonging = false
     }
   }
 

@@ -4,7 +4,7 @@ import type { Writers } from './writers.js'
 export interface Running {
   /** The oldest transaction that runs. */
   readonly oldest: bigint
-  /** The transaction id that is given out next. */
+  /** Above every transaction that has ended; some that run may be above it too. */
   readonly next: bigint
 }
 
@@ -18,13 +18,18 @@ export interface Running {
  * than it, so whoever took it was running when claim 1 looked, and claim 2, after all those have ended, sees it or
  * something below it, where it is still there.
  *
+ * Which transactions ran is known by their ids, as soon as the one of claim 1 has ended: it took its own later than they
+ * did. A claim that locked nothing has none, so after it only the locks tell.
+ *
  * Transactions that run for long but write no notification would hold the start back for nothing. So where their ids do
  * not tell, the locks do: who takes an id has a write lock on the table until it ends.
  */
 export class Position {
   #start = 0n
   #lowest: bigint | null = null
-  #candidate: { readonly start: bigint; readonly youngest: bigint; writers: Writers | null } | null = null
+  /** Whether the claim that saw it had a transaction id. */
+  #lowestHasId = false
+  #candidate: { readonly start: bigint; readonly youngest: bigint | null; writers: Writers | null } | null = null
   #certain = false
 
   /** Every ready notification has an id above this, and so will all that come. */
@@ -40,10 +45,11 @@ export class Position {
   /** Call before each claim. */
   observe({ oldest, next }: Running): void {
     if (this.#candidate === null && this.#lowest !== null && this.#lowest > this.#start) {
-      this.#candidate = { start: this.#lowest, youngest: next, writers: null }
+      this.#candidate = { start: this.#lowest, youngest: this.#lowestHasId ? next : null, writers: null }
     }
     this.#lowest = null
-    this.#certain = this.#candidate !== null && oldest >= this.#candidate.youngest
+    const youngest = this.#candidate?.youngest ?? null
+    this.#certain = youngest !== null && oldest >= youngest
   }
 
   /** Call between {@link observe} and the claim, with who has a write lock on the notifications now. */
@@ -53,9 +59,13 @@ export class Position {
     this.#certain ||= ![...this.#candidate.writers].some((writer) => now.has(writer))
   }
 
-  /** Call after a claim that began at {@link start}, with the lowest ready id then, whether it could be taken or not. */
-  saw(lowestId: bigint): void {
+  /**
+   * Call after a claim that began at {@link start}, with the lowest ready id then, whether it could be taken or not.
+   * @param locked whether the claim locked anything, so that its transaction has an id
+   */
+  saw(lowestId: bigint, locked: boolean): void {
     this.#lowest = lowestId - 1n
+    this.#lowestHasId = locked
     if (this.#candidate === null || !this.#certain) return
     this.#start = lesser(this.#candidate.start, this.#lowest)
     this.#candidate = null

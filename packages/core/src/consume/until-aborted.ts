@@ -1,6 +1,9 @@
 /** What `work` comes to, or, when the signal aborts first, what `instead` gives. */
 export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal, instead: () => T): Promise<T> {
-  if (signal.aborted) return instead()
+  if (signal.aborted) {
+    work.catch(() => {}) // nobody waits for it
+    return instead()
+  }
   let giveUp: () => void = () => {}
   const aborted = new Promise<void>((resolve) => {
     giveUp = resolve
