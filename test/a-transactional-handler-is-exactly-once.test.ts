@@ -197,3 +197,25 @@ test('a handler plans its statements as any other client does', async ({ databas
 
   expect(settings).toEqual(await prisma.$queryRawUnsafe(`select ${current}`))
 })
+
+test.for(['commit', 'rollback', ' ROLLBACK work', 'end', 'abort', "prepare transaction 'x'"])(
+  'a handler cannot end the transaction of its batch: %s',
+  async (sql, { database }) => {
+    await createCounter(database)
+    const prisma = database.prisma({ defaults: { attempts: 1 } })
+    prisma.user.onPostInsert({ name: 'count', transactional: true }, async ({ new: user, tx }) => {
+      await tx.$executeRaw`insert into counter values (${user.id}, 1)`
+      if (user.id === 1) await tx.$executeRawUnsafe(sql)
+      await tx.$executeRawUnsafe('savepoint own')
+      await tx.$executeRawUnsafe('rollback to savepoint own')
+    })
+    const failed = failures(prisma)
+    await prisma.$pubsub.install()
+    await prisma.user.createMany({ data: emails(2) })
+    await prisma.$pubsub.listen()
+    await database.drained()
+
+    expect(await counts(database)).toEqual({ 2: 1 })
+    expect(failed).toMatchObject([{ code: 'PGPUBSUB_TRANSACTION_CONTROL' }])
+  },
+)

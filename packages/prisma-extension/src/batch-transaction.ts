@@ -25,9 +25,9 @@ export function prismaTransactions(client: () => RootClient): TransactionSource 
 const attempts = new AsyncLocalStorage<{ readonly gate: HandlerGate; readonly transaction: unknown }>()
 
 /** Runs an operation of a transaction. What a handler does with its `tx` is let through only while its attempt lasts. */
-export function throughGate<T>(transaction: unknown, operation: () => Promise<T>): Promise<T> {
+export function throughGate<T>(transaction: unknown, sql: string | undefined, operation: () => Promise<T>): Promise<T> {
   const attempt = attempts.getStore()
-  return attempt && attempt.transaction === transaction ? attempt.gate.run(operation) : operation()
+  return attempt && attempt.transaction === transaction ? attempt.gate.run(sql, operation) : operation()
 }
 
 const rolledBack = new Error('The batch was not committed.')

@@ -52,7 +52,7 @@ export class RequestContext {
     const json = writes(call) ? (currentScope()?.json ?? '') : undefined
     if (!transaction) return json ? this.#single(json, query) : query()
     const running = this.#transactions.get(transaction.id)
-    return throughGate(transaction.id, async () => (running ? running.run({ json, sql }, query) : query()))
+    return throughGate(transaction.id, sql, async () => (running ? running.run({ json, sql }, query) : query()))
   }
 
   async #single(json: string, query: () => PromiseLike<unknown>): Promise<unknown> {

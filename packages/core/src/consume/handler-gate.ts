@@ -14,9 +14,13 @@ export class HandlerGate {
     return this.#lastError
   }
 
-  /** @throws PGPUBSUB_TRANSACTION_OVER when the attempt is over. */
-  async run<T>(statement: () => PromiseLike<T>): Promise<T> {
+  /**
+   * @param sql its text, where it is one of SQL
+   * @throws PGPUBSUB_TRANSACTION_OVER when the attempt is over, PGPUBSUB_TRANSACTION_CONTROL when it would end the transaction
+   */
+  async run<T>(sql: string | undefined, statement: () => PromiseLike<T>): Promise<T> {
     if (!this.#open) throw transactionOver()
+    if (sql !== undefined && endsTransaction.test(sql)) throw transactionControl(sql)
     const running = Promise.resolve(statement())
     this.#running.add(running)
     try {
@@ -35,6 +39,16 @@ export class HandlerGate {
     await Promise.allSettled(this.#running)
   }
 }
+
+// the first word of the first statement; a comment before it hides it, and then the batch fails as a whole
+const endsTransaction =
+  /^\s*(?:commit|end|abort|prepare\s+transaction|rollback(?!\s+(?:work\s+|transaction\s+)?to\b))\b/i
+
+const transactionControl = (sql: string) =>
+  new PubSubError(
+    'PGPUBSUB_TRANSACTION_CONTROL',
+    `A handler's tx does not take ${JSON.stringify(sql.trim().slice(0, 40))}: the transaction is that of the whole batch. Throw to undo what the handler did; return to keep it.`,
+  )
 
 const transactionOver = () =>
   new PubSubError(

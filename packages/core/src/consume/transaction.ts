@@ -81,7 +81,10 @@ class PoolTransaction implements BatchTransaction {
   }
 
   lend<T>(gate: HandlerGate, work: (tx: Queryable) => Promise<T>): Promise<T> {
-    const query = (statement: never, values?: unknown[]) => gate.run(() => this.#connection.query(statement, values))
+    const query = (statement: string | { text: string }, values?: unknown[]) => {
+      const sql = typeof statement === 'string' ? statement : statement.text
+      return gate.run(sql, () => this.#connection.query(statement as string, values))
+    }
     return work({ query })
   }
 
