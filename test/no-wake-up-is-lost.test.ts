@@ -33,39 +33,39 @@ async function notifications(database: TestDatabase): Promise<string[]> {
 test('a worker that is awake is not notified, and one that sleeps is, once for each transaction', async ({
   database,
 }) => {
-  const held = gate()
-  const begun = gate()
+  let [begun, held] = [gate(), gate()]
+  let holds = 0
   const [engine] = await engines(database, 1, async ({ new: item }) => {
-    if (item?.id !== 1) return
+    if (item?.id !== holds) return
     begun.open()
     await held.opened
   })
   const heard = await notifications(database)
   await engine?.listen()
-  // where the worker was about to take its lock back when it seemed asleep, again
-  let warmUp = 0
-  const wake = async () => {
+  // where it was about to take its lock back when it seemed asleep, as after a NOTIFY that came late, again
+  const wakeAndHold = async () => {
     await untilAsleep(database)
-    await database.sql('insert into item values ($1, 0)', [--warmUp])
-    await vi.waitFor(() => expect(heard).toEqual(['items']), { timeout: 1_000, interval: 5 })
+    heard.length = 0
+    await database.sql('insert into item values ($1, 0)', [++holds])
+    await begun.opened
+    await untilAsleep(database, 0)
+    if (heard.length > 0) return
+    held.open()
+    await database.drained()
+    ;[begun, held] = [gate(), gate()]
+    throw new Error('it was awake')
   }
-  await vi.waitFor(wake, { timeout: 10_000, interval: 5 })
-  await database.drained()
-  heard.length = 0
-
-  await untilAsleep(database)
-  await database.sql('insert into item values (1, 0)')
-  await begun.opened
-  await untilAsleep(database, 0)
+  await vi.waitFor(wakeAndHold, { timeout: 20_000, interval: 5 })
   expect(heard).toEqual(['items'])
 
-  for (let id = 2; id <= 20; id++) await database.sql('insert into item values ($1, 0)', [id])
+  const others = Array.from({ length: 20 }, (_, index) => holds + 1 + index)
+  for (const other of others) await database.sql('insert into item values ($1, 0)', [other])
   held.open()
   await database.drained()
   expect(heard).toEqual(['items'])
 
   // ten rows at once
-  let id = 21
+  let id = holds + 21
   const wakeOnce = async () => {
     await untilAsleep(database)
     await database.sql('insert into item select id, 0 from generate_series($1::int, $1::int + 9) id', [id])

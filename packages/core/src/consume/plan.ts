@@ -1,3 +1,5 @@
+import { longestTimeout } from './signal.js'
+
 /*
  * Statistics of a queue are always wrong: analyzed when it was empty, claimed from when it is huge. With these settings
  * the engine's statements have only one plan each, through the index that is made for it, and need not be planned again.
@@ -19,10 +21,13 @@ export const setPlan = Object.entries(settings)
   .map(([name, value]) => `set_config('${name}', '${value}', true)`)
   .join(', ')
 
+// Later than the handler's own time limit, which says better what has happened.
+const laterMs = 500
+
 /** Before the transaction is lent to handlers: they plan as their session does, and no statement outlasts their time. */
 export const unsetPlan = (timeoutMs: number | null) => /* sql */ `do $pgpubsub$ begin
   ${names.map((name) => `set local ${name} to default;`).join(' ')}
-  ${timeoutMs === null ? '' : `set local statement_timeout = ${timeoutMs};`}
+  ${timeoutMs === null ? '' : `set local statement_timeout = ${Math.min(timeoutMs + laterMs, longestTimeout)};`}
 end $pgpubsub$`
 
 /** Takes {@link unsetPlan} back. */
