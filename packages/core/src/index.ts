@@ -8,6 +8,7 @@ export {
   type TruncateChange,
   type UpdateChange,
 } from './change.js'
+export { checkOptionNames } from './check.js'
 export type { DeadLetterFilter, DeadLetterSelection } from './consume/dead-letter-selection.js'
 export type { DeadLetter, DeadLetterListOptions, DeadLetters, InTransaction } from './consume/dead-letters.js'
 export type { HandlerGate } from './consume/handler-gate.js'
@@ -36,7 +37,6 @@ export type {
 export { type Logger, silentLogger } from './logger.js'
 export type { ListenerStatus } from './observe/status.js'
 export {
-  checkOptionNames,
   type Given,
   type ListenerDefaults,
   type ListenerOptions,
@@ -56,5 +56,6 @@ export {
 } from './publish/context.js'
 export { carryContext } from './publish/context-carrier.js'
 export { mayWrite } from './publish/may-write.js'
-export { type ListenOptions, PubSub, type PubSubOptions } from './pubsub.js'
+export { type ListenOptions, PubSub } from './pubsub.js'
+export type { PubSubOptions } from './pubsub-options.js'
 export { type JsonRow, storedColumns, type TableListenerOptions } from './table-listener.js'

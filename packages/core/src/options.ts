@@ -1,7 +1,15 @@
+import {
+  checkOptionNames,
+  invalid,
+  oneOf,
+  positiveInteger,
+  show,
+  timerMilliseconds,
+  withoutUndefined,
+} from './check.js'
 import { backoffFrom } from './consume/backoff.js'
-import { longestTimeout } from './consume/signal.js'
-import { PubSubError } from './errors.js'
 import { mostDelayMs } from './handler-errors.js'
+import { type Handling, resolveHandling } from './handling.js'
 import {
   type Backoff,
   type BackoffSettings,
@@ -124,55 +132,6 @@ export function resolveListenerOptions(
   return { name, ...resolve(where, { ...defaults, ...withoutUndefined(options) }), ...resolveHandling(where, options) }
 }
 
-type Handling = Pick<ConsumeOptions, 'transactional' | 'leaseMs' | 'batch'>
-
-/** What decides how and with what the handler is called. */
-function resolveHandling(where: string, options: ListenerOptions): Handling {
-  const { transactional = false, lease, batch } = options
-  if (typeof transactional !== 'boolean') {
-    throw invalid(`transactional of ${where} must be true or false; it is ${show(transactional)}.`)
-  }
-  if (transactional && lease !== undefined) {
-    throw invalid(
-      `${where} is transactional and has a lease: the one keeps a transaction open while the handler runs, the other does without. Choose one.`,
-    )
-  }
-  if (lease !== undefined && options.batchSize !== undefined) {
-    throw invalid(
-      `${where} has a lease and batchSize: with a lease, a worker claims as many as it has handlers free. Set concurrency instead.`,
-    )
-  }
-  if (transactional && options.concurrency !== undefined && options.concurrency > 1) {
-    throw invalid(
-      `concurrency of ${where} can only be 1: transactional handlers of a worker run one after another, in one transaction. Start more workers instead.`,
-    )
-  }
-  return { transactional, leaseMs: leaseMilliseconds(where, lease), batch: batchSettings(where, batch, options) }
-}
-
-function leaseMilliseconds(where: string, lease: unknown): number | null {
-  if (lease === undefined) return null
-  checkOptionNames(`lease of ${where}`, lease, ['seconds'])
-  const { seconds } = lease as { seconds?: unknown }
-  if (typeof seconds === 'number' && seconds >= 1 && seconds <= 86_400) return seconds * 1_000
-  throw invalid(`seconds in lease of ${where} must be a number from 1 to 86400, a day; it is ${show(seconds)}.`)
-}
-
-function batchSettings(where: string, batch: unknown, options: ListenerOptions): Handling['batch'] {
-  if (batch === undefined) return null
-  checkOptionNames(`batch of ${where}`, batch, ['size', 'maxWaitMs'])
-  const other = (['batchSize', 'concurrency'] as const).find((option) => options[option] !== undefined)
-  if (other) {
-    throw invalid(
-      `${where} has batch and ${other}: each call takes batch.size changes, and one call runs at a time in each worker. Leave ${other} out.`,
-    )
-  }
-  const { size, maxWaitMs = 0 } = batch as { size?: unknown; maxWaitMs?: unknown }
-  const most = positiveInteger(`batch of ${where}`, 'size', size)
-  if (maxWaitMs === 0) return { size: most, maxWaitMs }
-  return { size: most, maxWaitMs: timerMilliseconds(`batch of ${where}`, 'maxWaitMs', maxWaitMs) }
-}
-
 const optionNames = [
   'order',
   'wake',
@@ -192,16 +151,6 @@ export function checkDefaults(defaults: ListenerDefaults): ListenerDefaults {
   checkOptionNames('The defaults of pubsub', defaults, optionNames)
   resolve('the defaults', defaults)
   return withoutUndefined(defaults)
-}
-
-/** @throws PGPUBSUB_INVALID_OPTION at an option that there is not: most often it is a typing error. */
-export function checkOptionNames(where: string, options: unknown, known: readonly string[]): void {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw invalid(`${where} takes its options as an object; it was given ${show(options)}.`)
-  }
-  const unknown = Object.keys(options).find((option) => !known.includes(option))
-  if (unknown === undefined) return
-  throw invalid(`${where} was given the unknown option "${unknown}". The options are ${known.join(', ')}.`)
 }
 
 function resolve(where: string, given: ListenerDefaults): Omit<ResolvedListenerOptions, 'name' | keyof Handling> {
@@ -232,18 +181,6 @@ function listenerName(name: unknown): string {
   return name
 }
 
-export function positiveInteger(where: string, option: string, value: unknown): number {
-  if (Number.isSafeInteger(value) && (value as number) > 0) return value as number
-  throw invalid(`${option} of ${where} must be a whole number above 0; it is ${show(value)}.`)
-}
-
-/** What a timer of Node can hold. */
-export function timerMilliseconds(where: string, option: string, value: unknown): number {
-  const milliseconds = positiveInteger(where, option, value)
-  if (milliseconds <= longestTimeout) return milliseconds
-  throw invalid(`${option} of ${where} can be at most ${longestTimeout} ms (24 days); it is ${milliseconds}.`)
-}
-
 function backoffFunction(where: string, value: unknown): Backoff {
   if (typeof value === 'function') return value as Backoff
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return backoffFrom(checked(where, value))
@@ -270,26 +207,4 @@ function checked(where: string, value: object): BackoffSettings {
     throw invalid(`jitter of ${within} must be a number from 0 to 1; it is ${show(jitter)}.`)
   }
   return settings as BackoffSettings
-}
-
-function oneOf<T extends string>(where: string, option: string, allowed: readonly T[], value: unknown): T {
-  if (allowed.includes(value as T)) return value as T
-  const choices = allowed.map((choice) => `'${choice}'`).join(', ')
-  throw invalid(`${option} of ${where} must be one of ${choices}; it is ${show(value)}.`)
-}
-
-function invalid(message: string): PubSubError {
-  return new PubSubError('PGPUBSUB_INVALID_OPTION', message)
-}
-
-/** An option that is undefined is not given: it does not hide the default. */
-function withoutUndefined<T extends object>(options: T): T {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
-}
-
-function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value)
-  if (typeof value === 'function') return 'a function'
-  if (typeof value !== 'object' || value === null) return String(value)
-  return Array.isArray(value) ? 'a list' : 'an object'
 }

@@ -1,5 +1,7 @@
-import pg from 'pg'
+import type pg from 'pg'
 import type { Change, Context } from './change.js'
+import { checkOptionNames, positiveInteger } from './check.js'
+import { Connections } from './connections.js'
 import { DeadLetters, transactionOr } from './consume/dead-letters.js'
 import { pauseListener } from './consume/pause.js'
 import { Worker } from './consume/worker.js'
@@ -17,57 +19,11 @@ import { logEvents } from './log-events.js'
 import { type Logger, quietLogger } from './logger.js'
 import { Reports } from './observe/reports.js'
 import { type ListenerStatus, status } from './observe/status.js'
-import { checkDefaults, checkOptionNames, type Given, type ListenerDefaults, positiveInteger } from './options.js'
-import { keepAlive, OwnPool } from './own-pool.js'
+import type { Given, ListenerDefaults } from './options.js'
 import { BackPressure, type WaitForCapacityOptions } from './publish/back-pressure.js'
 import { currentContext, enterScope, openScope, runInScope } from './publish/context.js'
-import { carryContext } from './publish/context-carrier.js'
+import { type PubSubOptions, resolvePubSubOptions } from './pubsub-options.js'
 import { type JsonRow, type TableListenerOptions, tableListener } from './table-listener.js'
-
-/** How to reach the database, and the defaults of listeners. Give `connectionString` or `pool`. */
-export interface PubSubOptions {
-  /** Where to connect to, as a `postgresql://` URL. A small pool of its own is opened when it is first needed. */
-  connectionString?: string
-  /**
-   * A pool of yours to use instead. It stays yours to end. It must have more connections than listeners run at once: each
-   * batch holds one while its handlers run.
-   */
-  pool?: pg.Pool
-  /**
-   * Where the LISTEN connection connects to. Needed only behind a pooler in transaction mode, where LISTEN does not
-   * work: give the server's own address, or `false` where nothing but the pooler can be reached: then there is no such
-   * connection, and workers find changes by their slow poll. With either, no prepared statements are used.
-   * @default the address of `connectionString` or `pool`
-   */
-  listenConnectionString?: string | false
-  /**
-   * Schema of the engine's tables and functions. Programs that share a database and declare different listeners need
-   * different ones: `install` removes the triggers of listeners that are not declared.
-   * @default 'pgpubsub'
-   */
-  schema?: string
-  /** Defaults for every listener. */
-  defaults?: ListenerDefaults
-  /**
-   * Milliseconds after which a sleeping worker looks for work by itself, whether it was woken or not.
-   * @default 5000
-   */
-  pollIntervalMs?: number
-  /**
-   * Milliseconds after which a server that does not answer is given up on, and the connection replaced: for each
-   * statement by which a worker sleeps, claims and settles, and, 10 seconds at most, for connecting. Statements of
-   * handlers have no such limit.
-   * @default 30000
-   */
-  answerTimeoutMs?: number
-  /** Where to log: pino and `console` both fit, `silentLogger` says nothing. @default warnings and errors, to the console */
-  logger?: Logger
-}
-
-const optionNames = [
-  ...['connectionString', 'pool', 'listenConnectionString', 'schema', 'defaults', 'pollIntervalMs'],
-  ...['answerTimeoutMs', 'logger'],
-] as const satisfies readonly (keyof PubSubOptions)[]
 
 /** Options of {@link PubSub.listen}. */
 export interface ListenOptions {
@@ -79,49 +35,34 @@ export interface ListenOptions {
 
 const listenOptionNames = ['listeners', 'concurrency'] as const satisfies readonly (keyof ListenOptions)[]
 
-/** A connection is there at once or not at all, in milliseconds. */
-const mostConnectMs = 10_000
-
-/** Of the pool that is opened here, apart from those that running batches hold. */
-const spareConnections = 10
-
 /** The engine: declared listeners, their installation, workers and context. Framework-free. */
 export class PubSub {
   readonly schema: string
   readonly defaults: ListenerDefaults
   /** What has used up its attempts: to be looked at, retried or discarded. */
   readonly deadLetters: DeadLetters
-  readonly #options: PubSubOptions
+  readonly #connections: Connections
   readonly #listeners = new ListenerRegistry()
   readonly #events: Events
   readonly #reports: Reports
   readonly #backPressure: BackPressure
   readonly #pollMs: number
-  readonly #answerMs: number
   #logger: Logger
   /** Those that run, and those that are being started. */
   readonly #workers = new Set<Promise<Worker>>()
   /** How many listeners they consume together. */
   #consumers = 0
-  #ownPool: pg.Pool | undefined
 
   /** @throws PGPUBSUB_INVALID_OPTION */
   constructor(options: PubSubOptions) {
-    if (!options?.connectionString === !options?.pool) {
-      throw new PubSubError(
-        'PGPUBSUB_INVALID_OPTION',
-        'Say how to reach the database: pass either { connectionString: "postgresql://…" } or { pool }, not both.',
-      )
-    }
-    checkOptionNames('pubsub', options, optionNames)
-    this.#options = options
-    this.schema = schemaName(options.schema ?? 'pgpubsub')
-    this.defaults = checkDefaults(options.defaults ?? {})
+    const { schema, defaults, pollMs, answerMs } = resolvePubSubOptions(options)
+    this.schema = schema
+    this.defaults = defaults
+    this.#pollMs = pollMs
     this.#logger = options.logger ?? quietLogger
-    this.#pollMs = positiveInteger('pubsub', 'pollIntervalMs', options.pollIntervalMs ?? 5_000)
-    this.#answerMs = positiveInteger('pubsub', 'answerTimeoutMs', options.answerTimeoutMs ?? 30_000)
     this.#events = new Events(() => this.#logger)
     logEvents(this.#events, () => this.#logger)
+    this.#connections = new Connections(options, answerMs, this.#events)
     const shared = { schema: this.schema, pool: () => this.pool, events: this.#events }
     const isDeclared = (name: string) => this.#listeners.find(name) !== undefined
     this.#backPressure = new BackPressure({ ...shared, isDeclared })
@@ -199,21 +140,17 @@ export class PubSub {
       listeners,
       schema: this.schema,
       pool: this.pool,
-      createListenClient: this.#options.listenConnectionString === false ? null : () => this.#listenClient(),
+      createListenClient: this.#connections.createListenClient,
       events: this.#events,
       reports: this.#reports,
       pollMs: this.#pollMs,
-      statements: {
-        prepared: this.#options.listenConnectionString === undefined,
-        answerMs: this.#answerMs,
-      },
+      statements: this.#connections.statements,
     })
   }
 
   /** A batch holds a connection while its handlers run, and no listener may wait for another's. */
   #makeRoom(): void {
-    if (this.#ownPool) this.#ownPool.options.max = spareConnections + this.#consumers
-    const max = this.#options.pool?.options.max
+    const max = this.#connections.makeRoom(this.#consumers)
     if (max === undefined || max > this.#consumers) return
     this.#logger.warn(
       { max, listeners: this.#consumers },
@@ -301,43 +238,12 @@ export class PubSub {
     this.#backPressure.close()
     const workers = await Promise.allSettled(this.#workers)
     await Promise.all(workers.map((worker) => worker.status === 'fulfilled' && worker.value.stop()))
-    const pool = this.#ownPool
-    this.#ownPool = undefined
-    await pool?.end()
+    await this.#connections.end()
   }
 
   /** The pool given, or one of its own, opened when it is first needed. */
   get pool(): pg.Pool {
-    if (this.#options.pool) return this.#options.pool
-    this.#ownPool ??= this.#openPool()
-    return this.#ownPool
-  }
-
-  #openPool(): pg.Pool {
-    const { connectionString } = this.#options
-    // behind a pooler, nothing is expected that not every one of them can do
-    const pipeline = this.#options.listenConnectionString === undefined
-    const pool = new OwnPool(connectionString, { max: spareConnections, connectMs: this.#connectMs, pipeline })
-    pool.on('error', (error) => this.#events.emit('error', { error }))
-    return carryContext(pool)
-  }
-
-  get #connectMs(): number {
-    return Math.min(this.#answerMs, mostConnectMs)
-  }
-
-  #listenClient(): pg.Client {
-    const { listenConnectionString, connectionString, pool } = this.#options
-    const address = listenConnectionString || connectionString
-    const config: pg.ClientConfig = address ? { connectionString: address } : { ...pool?.options }
-    if (!address && pool) config.password = pool.options.password // not enumerable there
-    return new pg.Client({
-      ...config,
-      application_name: 'pgpubsub listen',
-      ...keepAlive,
-      connectionTimeoutMillis: this.#connectMs,
-      query_timeout: this.#answerMs,
-    })
+    return this.#connections.pool
   }
 
   #definitions() {
@@ -369,13 +275,4 @@ export class PubSub {
         : `The engine in the schema "${this.schema}" has version ${version}, and this code needs ${engineVersion}: call install() before listen().`,
     )
   }
-}
-
-function schemaName(name: unknown): string {
-  const fits = typeof name === 'string' && name !== '' && Buffer.byteLength(name) <= 63
-  if (fits && !/\0|\p{Surrogate}/u.test(name)) return name
-  throw new PubSubError(
-    'PGPUBSUB_INVALID_OPTION',
-    `schema must be the name of a PostgreSQL schema, 1 to 63 bytes; it is ${JSON.stringify(name)}.`,
-  )
 }

@@ -4,7 +4,15 @@ import type { Listener } from '../listener.js'
 import { plainAttempt, transactionalAttempt } from './attempt.js'
 import { BatchSize } from './batch-size.js'
 import type { Claimed } from './claim.js'
-import { dispatch, dispatchUntilAborted, type Lane, lanesByKey, type Outcome, type StopSignals } from './dispatch.js'
+import {
+  dispatch,
+  dispatchUntilAborted,
+  goneOf,
+  type Lane,
+  lanesByKey,
+  type Outcome,
+  type StopSignals,
+} from './dispatch.js'
 import { type ClaimedBatch, Intake } from './intake.js'
 import { resetPlan, unsetPlan } from './plan.js'
 import { report } from './report.js'
@@ -97,11 +105,10 @@ export class Batches implements BatchSource {
     const { nextRetry } = this.#intake
     const outcome = await this.#handle(transaction, notifications)
     const place = { waiting, lease: null }
-    const gone = [...outcome.done, ...outcome.discarded.map(({ notification }) => notification)]
     const { dead } = await this.#settler.failed(transaction, place, outcome.failures)
     await inTurn(
       transaction,
-      () => this.#settler.done(transaction, place, gone),
+      () => this.#settler.done(transaction, place, goneOf(outcome)),
       async () => more || nextRetry.refresh(transaction),
       () => transaction.commit(),
     )

@@ -1,6 +1,6 @@
 import { type Operation, operations } from '../change.js'
+import { checkOptionNames } from '../check.js'
 import { PubSubError } from '../errors.js'
-import { checkOptionNames } from '../options.js'
 
 /** Which dead letters: those that fit everything that is given. */
 export interface DeadLetterFilter {

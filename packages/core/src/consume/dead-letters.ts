@@ -1,9 +1,9 @@
 import type { Context, Operation } from '../change.js'
+import { checkOptionNames, positiveInteger } from '../check.js'
 import type { Queryable, QueryResult, ResultRow } from '../database.js'
 import { PubSubError } from '../errors.js'
 import { requiresEngine } from '../install/installed.js'
 import type { Listener } from '../listener.js'
-import { checkOptionNames, positiveInteger } from '../options.js'
 import { identifier, literal } from '../quote.js'
 import {
   type Condition,

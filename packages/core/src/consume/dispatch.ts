@@ -44,6 +44,12 @@ export async function dispatchUntilAborted(
   return { done: [...outcome.done], discarded: [...outcome.discarded], failures: [...outcome.failures] }
 }
 
+/** What is to be deleted: what was handled, and what its handler threw away. */
+export const goneOf = ({ done, discarded }: Outcome): Claimed[] => [
+  ...done,
+  ...discarded.map(({ notification }) => notification),
+]
+
 const nothing = (): Outcome => ({ done: [], discarded: [], failures: [] })
 
 async function runLanes(

@@ -1,30 +1,17 @@
 import { setMaxListeners } from 'node:events'
 import { setTimeout as pass } from 'node:timers/promises'
-import { PubSubError } from '../errors.js'
 import { type Attempt, type Attempted, type Call, plainAttempt } from './attempt.js'
 import { reconnectBackoff } from './backoff.js'
 import type { BatchOptions, BatchResult, BatchSource } from './batch.js'
 import type { Claimed } from './claim.js'
-import { type Outcome, recorded } from './dispatch.js'
+import { goneOf, type Outcome, recorded } from './dispatch.js'
+import { Heartbeat, type Running } from './heartbeat.js'
 import { type ClaimedBatch, Intake } from './intake.js'
 import { Leases } from './lease.js'
-import { setPlan } from './plan.js'
 import { report } from './report.js'
 import { type Settled, Settler } from './settle.js'
-import { type BatchTransaction, poolTransactions, type TransactionSource } from './transaction.js'
+import { type BatchTransaction, inTransaction, poolTransactions, type TransactionSource } from './transaction.js'
 import { untilAborted } from './until-aborted.js'
-
-/** A call of the handler whose notifications are leased. */
-interface Running {
-  readonly call: Call
-  readonly lease: string
-  /** Aborts when the lease is lost, or the worker's stop is. */
-  readonly abort: AbortController
-  /** Its result is being written down: the heartbeat leaves it alone, so that neither waits for the other. */
-  settling: boolean
-  /** When the lease lapses unless it is prolonged, by this process's clock. */
-  lapsesAt: number
-}
 
 /**
  * The batches of a listener with leases in one worker: each is claimed and leased in one transaction, handled without
@@ -36,11 +23,10 @@ export class LeasedBatches implements BatchSource {
   readonly #intake: Intake
   readonly #settler: Settler
   readonly #leases: Leases
+  readonly #heartbeat: Heartbeat
   readonly #attempt: Attempt
   readonly #leaseMs: number
   readonly #running = new Map<Running, Promise<void>>()
-  #heartbeat: NodeJS.Timeout | undefined
-  #prolonging = false
 
   constructor(options: BatchOptions & { readonly onFree: () => void }, leaseMs: number) {
     this.#options = options
@@ -49,7 +35,13 @@ export class LeasedBatches implements BatchSource {
     this.#transactions = poolTransactions(pool, statements.answerMs)
     this.#settler = new Settler(schema, listener, statements)
     this.#intake = new Intake(options, this.#transactions, this.#settler)
-    this.#leases = new Leases(schema, listener.definition.name, leaseMs, statements)
+    this.#leases = new Leases(schema, this.#name, leaseMs, statements)
+    this.#heartbeat = new Heartbeat({
+      running: this.#running,
+      leaseMs,
+      prolong: (ids, leases) => inTransaction(this.#transactions, (db) => this.#leases.prolong(db, ids, leases)),
+      onError: (error) => options.events.emit('error', { error, listener: this.#name }),
+    })
     this.#attempt = plainAttempt(listener)
   }
 
@@ -119,10 +111,10 @@ export class LeasedBatches implements BatchSource {
 
   #begin(running: Running): void {
     setMaxListeners(0, running.abort.signal)
-    this.#heartbeat ??= setInterval(() => void this.#prolong(), this.#leaseMs / 3)
+    this.#heartbeat.begin()
     const over = this.#run(running).finally(() => {
       this.#running.delete(running)
-      if (this.isIdle) this.#stopHeartbeat()
+      if (this.isIdle) this.#heartbeat.end()
       this.#options.onFree()
     })
     this.#running.set(running, over)
@@ -161,7 +153,7 @@ export class LeasedBatches implements BatchSource {
 
   async #settle({ call, lease }: Running, attempted: Attempted): Promise<void> {
     const outcome = recorded(attempted)
-    const settled = await this.#inTransaction((db) => this.#write(db, lease, call, outcome))
+    const settled = await inTransaction(this.#transactions, (db) => this.#write(db, lease, call, outcome))
     this.#intake.nextRetry.unknown()
     const lost = new Set(settled.lost)
     const mine = ({ notification }: { notification: Claimed }) => !lost.has(notification)
@@ -176,7 +168,7 @@ export class LeasedBatches implements BatchSource {
 
   async #write(db: BatchTransaction, lease: string, call: Call, outcome: Outcome): Promise<Settled> {
     const place = { waiting: true, lease }
-    const gone = [...outcome.done, ...outcome.discarded.map(({ notification }) => notification)]
+    const gone = goneOf(outcome)
     const failed = outcome.failures.map(({ notification }) => notification)
     const lost = await this.#settler.done(db, place, gone)
     const settled = await this.#settler.failed(db, place, outcome.failures)
@@ -186,61 +178,20 @@ export class LeasedBatches implements BatchSource {
     return { dead: settled.dead, lost: [...lost, ...settled.lost] }
   }
 
-  async #prolong(): Promise<void> {
-    const { events } = this.#options
-    const now = performance.now()
-    const all = [...this.#running.keys()].filter(({ settling }) => !settling)
-    for (const running of all) if (now > running.lapsesAt) this.#giveUp(running)
-    const lapsesAt = now + this.#leaseMs
-    if (this.#prolonging) return
-    this.#prolonging = true
-    try {
-      const ids = all.flatMap(({ call }) => call.map(({ id }) => id))
-      const leases = [...new Set(all.map(({ lease }) => lease))]
-      const held = await this.#inTransaction((db) => this.#leases.prolong(db, ids, leases))
-      for (const running of all) {
-        if (running.call.every(({ id }) => held.has(id))) running.lapsesAt = lapsesAt
-        else this.#giveUp(running)
-      }
-    } catch (error) {
-      // the next one comes in time, or finds that they have lapsed
-      events.emit('error', { error, listener: this.#name })
-    } finally {
-      this.#prolonging = false
-    }
-  }
-
-  /** The lease is another worker's by now: the handler is told, and what it comes to has no effect. */
-  #giveUp(running: Running): void {
-    // one that has just ended is not lost but done
-    if (this.#running.has(running)) running.abort.abort(leaseLost())
-  }
-
   #lost(notifications: readonly Claimed[]): void {
     for (const { id, attempts } of notifications) {
       this.#options.events.emit('leaseLost', { listener: this.#name, id, attempt: attempts + 1 })
     }
   }
 
-  async #inTransaction<T>(work: (db: BatchTransaction) => Promise<T>): Promise<T> {
-    const transaction = await this.#transactions.begin(`select ${setPlan}`)
-    try {
-      const result = await work(transaction)
-      await transaction.commit()
-      return result
-    } finally {
-      transaction.end()
-    }
-  }
-
   /** Waits for the handlers that run. What is given up on goes back as it was, for other workers to take at once. */
   async end(): Promise<void> {
     await this.#fewerThan(1)
-    this.#stopHeartbeat()
+    this.#heartbeat.end()
     const left = [...this.#running.keys()]
     if (left.length === 0) return
     try {
-      await this.#inTransaction(async (db) => {
+      await inTransaction(this.#transactions, async (db) => {
         for (const { call, lease } of left) await this.#settler.handBack(db, { waiting: true, lease }, call, null)
       })
     } catch (error) {
@@ -249,18 +200,7 @@ export class LeasedBatches implements BatchSource {
     }
   }
 
-  #stopHeartbeat(): void {
-    clearInterval(this.#heartbeat)
-    this.#heartbeat = undefined
-  }
-
   get #name(): string {
     return this.#options.listener.definition.name
   }
 }
-
-const leaseLost = () =>
-  new PubSubError(
-    'PGPUBSUB_LEASE_LOST',
-    'The lease lapsed while the handler ran, and another worker takes the change over: what this handler comes to has no effect on it.',
-  )

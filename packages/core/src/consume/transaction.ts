@@ -1,5 +1,6 @@
 import type { Connection, Pool, Queryable, ResultRow } from '../database.js'
 import type { HandlerGate } from './handler-gate.js'
+import { setPlan } from './plan.js'
 
 /** Where the transactions of batches come from: the engine's pool, or, for transactional handlers, an ORM. */
 export interface TransactionSource {
@@ -34,6 +35,21 @@ export async function inTurn(
 ): Promise<void> {
   if (pipelined) await Promise.all(steps.map((step) => step()))
   else for (const step of steps) await step()
+}
+
+/** Runs `work` in a transaction with the engine's plans, and commits it. */
+export async function inTransaction<T>(
+  source: TransactionSource,
+  work: (transaction: BatchTransaction) => Promise<T>,
+): Promise<T> {
+  const transaction = await source.begin(`select ${setPlan}`)
+  try {
+    const result = await work(transaction)
+    await transaction.commit()
+    return result
+  } finally {
+    transaction.end()
+  }
 }
 
 /** Transactions on connections of the engine's own pool. A server has `answerMs` milliseconds to begin and to commit. */

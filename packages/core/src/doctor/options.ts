@@ -1,5 +1,5 @@
+import { checkOptionNames } from '../check.js'
 import { PubSubError } from '../errors.js'
-import { checkOptionNames } from '../options.js'
 
 /** From when on something is worth a finding. */
 export interface DoctorOptions {

@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events'
+import { checkOptionNames, positiveInteger, timerMilliseconds } from '../check.js'
 import { PubSubError } from '../errors.js'
-import { checkOptionNames, positiveInteger, timerMilliseconds } from '../options.js'
 import { Capacity, type CapacityOptions } from './capacity.js'
 
 /** Options of `waitForCapacity`. */

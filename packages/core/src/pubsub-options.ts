@@ -1,0 +1,79 @@
+import type pg from 'pg'
+import { checkOptionNames, invalid, positiveInteger } from './check.js'
+import type { Logger } from './logger.js'
+import { checkDefaults, type ListenerDefaults } from './options.js'
+
+/** How to reach the database, and the defaults of listeners. Give `connectionString` or `pool`. */
+export interface PubSubOptions {
+  /** Where to connect to, as a `postgresql://` URL. A small pool of its own is opened when it is first needed. */
+  connectionString?: string
+  /**
+   * A pool of yours to use instead. It stays yours to end. It must have more connections than listeners run at once: each
+   * batch holds one while its handlers run.
+   */
+  pool?: pg.Pool
+  /**
+   * Where the LISTEN connection connects to. Needed only behind a pooler in transaction mode, where LISTEN does not
+   * work: give the server's own address, or `false` where nothing but the pooler can be reached: then there is no such
+   * connection, and workers find changes by their slow poll. With either, no prepared statements are used.
+   * @default the address of `connectionString` or `pool`
+   */
+  listenConnectionString?: string | false
+  /**
+   * Schema of the engine's tables and functions. Programs that share a database and declare different listeners need
+   * different ones: `install` removes the triggers of listeners that are not declared.
+   * @default 'pgpubsub'
+   */
+  schema?: string
+  /** Defaults for every listener. */
+  defaults?: ListenerDefaults
+  /**
+   * Milliseconds after which a sleeping worker looks for work by itself, whether it was woken or not.
+   * @default 5000
+   */
+  pollIntervalMs?: number
+  /**
+   * Milliseconds after which a server that does not answer is given up on, and the connection replaced: for each
+   * statement by which a worker sleeps, claims and settles, and, 10 seconds at most, for connecting. Statements of
+   * handlers have no such limit.
+   * @default 30000
+   */
+  answerTimeoutMs?: number
+  /** Where to log: pino and `console` both fit, `silentLogger` says nothing. @default warnings and errors, to the console */
+  logger?: Logger
+}
+
+const optionNames = [
+  ...['connectionString', 'pool', 'listenConnectionString', 'schema', 'defaults', 'pollIntervalMs'],
+  ...['answerTimeoutMs', 'logger'],
+] as const satisfies readonly (keyof PubSubOptions)[]
+
+/** {@link PubSubOptions} that are checked, with their defaults. */
+export interface ResolvedPubSubOptions {
+  readonly schema: string
+  readonly defaults: ListenerDefaults
+  readonly pollMs: number
+  readonly answerMs: number
+}
+
+/** @throws PGPUBSUB_INVALID_OPTION */
+export function resolvePubSubOptions(options: PubSubOptions): ResolvedPubSubOptions {
+  if (!options?.connectionString === !options?.pool) {
+    throw invalid(
+      'Say how to reach the database: pass either { connectionString: "postgresql://…" } or { pool }, not both.',
+    )
+  }
+  checkOptionNames('pubsub', options, optionNames)
+  return {
+    schema: schemaName(options.schema ?? 'pgpubsub'),
+    defaults: checkDefaults(options.defaults ?? {}),
+    pollMs: positiveInteger('pubsub', 'pollIntervalMs', options.pollIntervalMs ?? 5_000),
+    answerMs: positiveInteger('pubsub', 'answerTimeoutMs', options.answerTimeoutMs ?? 30_000),
+  }
+}
+
+function schemaName(name: unknown): string {
+  const fits = typeof name === 'string' && name !== '' && Buffer.byteLength(name) <= 63
+  if (fits && !/\0|\p{Surrogate}/u.test(name)) return name
+  throw invalid(`schema must be the name of a PostgreSQL schema, 1 to 63 bytes; it is ${JSON.stringify(name)}.`)
+}
