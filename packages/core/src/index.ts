@@ -22,6 +22,7 @@ export type { PubSubEvent, PubSubEvents } from './events.js'
 export { Discard, DoNotRetry, FailedChanges, RetryAt, type RetryTime } from './handler-errors.js'
 export type { InstallReport } from './install/install.js'
 export { keptAsText, members } from './json-members.js'
+export type { ListenOptions } from './listen-options.js'
 export type {
   Backoff,
   BackoffSettings,
@@ -56,6 +57,6 @@ export {
 } from './publish/context.js'
 export { carryContext } from './publish/context-carrier.js'
 export { mayWrite } from './publish/may-write.js'
-export { type ListenOptions, PubSub } from './pubsub.js'
+export { PubSub } from './pubsub.js'
 export type { PubSubOptions } from './pubsub-options.js'
 export { type JsonRow, storedColumns, type TableListenerOptions } from './table-listener.js'

@@ -1,6 +1,5 @@
 import type pg from 'pg'
 import type { Change, Context } from './change.js'
-import { checkOptionNames, positiveInteger } from './check.js'
 import { Connections } from './connections.js'
 import { DeadLetters, transactionOr } from './consume/dead-letters.js'
 import { pauseListener } from './consume/pause.js'
@@ -9,11 +8,10 @@ import type { Queryable } from './database.js'
 import { diagnose } from './doctor/doctor.js'
 import type { Finding } from './doctor/finding.js'
 import type { DoctorOptions } from './doctor/options.js'
-import { PubSubError } from './errors.js'
 import { Events, type PubSubEvent, type PubSubEvents } from './events.js'
+import { requireCurrentEngine } from './install/current-engine.js'
 import { type InstallReport, install, installSql } from './install/install.js'
-import { installedVersion, notInstalled } from './install/installed.js'
-import { engineVersion } from './install/migrations/index.js'
+import { chosenListeners, type ListenOptions } from './listen-options.js'
 import { type Listener, ListenerRegistry } from './listener.js'
 import { logEvents } from './log-events.js'
 import { type Logger, quietLogger } from './logger.js'
@@ -24,16 +22,6 @@ import { BackPressure, type WaitForCapacityOptions } from './publish/back-pressu
 import { currentContext, enterScope, openScope, runInScope } from './publish/context.js'
 import { type PubSubOptions, resolvePubSubOptions } from './pubsub-options.js'
 import { type JsonRow, type TableListenerOptions, tableListener } from './table-listener.js'
-
-/** Options of {@link PubSub.listen}. */
-export interface ListenOptions {
-  /** Names of the listeners to consume. @default all that are declared */
-  listeners?: readonly string[]
-  /** Overrides the `concurrency` of every listener in this worker. */
-  concurrency?: number
-}
-
-const listenOptionNames = ['listeners', 'concurrency'] as const satisfies readonly (keyof ListenOptions)[]
 
 /** The engine: declared listeners, their installation, workers and context. Framework-free. */
 export class PubSub {
@@ -121,7 +109,7 @@ export class PubSub {
    * server cannot be reached
    */
   async listen(options: ListenOptions = {}): Promise<Worker> {
-    const listeners = this.#chosen(options)
+    const listeners = chosenListeners(this.#listeners, options)
     const worker = this.#start(listeners)
     this.#workers.add(worker)
     this.#consumers += listeners.length
@@ -134,7 +122,7 @@ export class PubSub {
   }
 
   async #start(listeners: readonly Listener[]): Promise<Worker> {
-    await this.#requireEngine()
+    await requireCurrentEngine(this.pool, this.schema)
     this.#makeRoom()
     return Worker.start({
       listeners,
@@ -248,31 +236,5 @@ export class PubSub {
 
   #definitions() {
     return this.#listeners.all().map((listener) => listener.definition)
-  }
-
-  #chosen(options: ListenOptions): Listener[] {
-    checkOptionNames('listen', options, listenOptionNames)
-    const { listeners: names, concurrency } = options
-    const chosen = names ? this.#listeners.named([...new Set(names)]) : this.#listeners.all()
-    if (chosen.length === 0) {
-      throw new PubSubError(
-        'PGPUBSUB_NO_LISTENERS',
-        'There is nothing to listen to: declare a listener first, as in prisma.media.onPostSave("scan-media", handler), and import the module that does it.',
-      )
-    }
-    if (concurrency === undefined) return chosen
-    const limit = positiveInteger('listen', 'concurrency', concurrency)
-    return chosen.map((listener) => ({ ...listener, consume: { ...listener.consume, concurrency: limit } }))
-  }
-
-  async #requireEngine(): Promise<void> {
-    const version = await installedVersion(this.pool, this.schema)
-    if (version >= engineVersion) return
-    throw new PubSubError(
-      'PGPUBSUB_NOT_INSTALLED',
-      version === 0
-        ? notInstalled(this.schema)
-        : `The engine in the schema "${this.schema}" has version ${version}, and this code needs ${engineVersion}: call install() before listen().`,
-    )
   }
 }
