@@ -2,7 +2,7 @@ import { PubSub, type PubSubOptions, silentLogger, type TableListenerOptions } f
 import { asleep, untilAsleep } from './support/asleep.ts'
 import { countingPool, passing } from './support/counting-pool.ts'
 import { gate } from './support/gate.ts'
-import { createItems, type ItemChange, noPoll, onItem } from './support/items.ts'
+import { createItems, holdItems, type ItemChange, noPoll, onItem } from './support/items.ts'
 import { expect, type TestDatabase, test, vi } from './support/test.ts'
 
 /** Engines that stand for processes, each with the same listener. The first has installed it. */
@@ -195,11 +195,7 @@ test('a worker that finds work while it falls asleep is awake before it handles 
 }) => {
   await createItems(database)
   const engine = database.core(noPoll)
-  const [begun, held] = [gate(), gate()]
-  onItem(engine, {}, async () => {
-    begun.open()
-    await held.opened
-  })
+  const { begun, held } = holdItems(engine)
   await engine.install()
   const writer = await database.pool.connect()
   await writer.query('begin; insert into item values (1, 1)')

@@ -6,8 +6,7 @@ import { PubSub, silentLogger } from '@pgpubsub/core'
 import pg from 'pg'
 import { untilAsleep } from './support/asleep.ts'
 import { Command } from './support/command.ts'
-import { gate } from './support/gate.ts'
-import { createItems, noPoll, onItem } from './support/items.ts'
+import { createItems, holdItems, noPoll, onItem } from './support/items.ts'
 import { type SilentProxy, silentProxy } from './support/silent-proxy.ts'
 import { expect, type TestDatabase, test, vi } from './support/test.ts'
 
@@ -39,12 +38,7 @@ test.concurrent('a batch that waits for an answer is given up, and its change is
 }) => {
   const network = await installed(database)
   const core = new PubSub({ connectionString: network.url, logger: silentLogger, ...noPoll })
-  const begun = gate()
-  const held = gate()
-  onItem(core, {}, async () => {
-    begun.open()
-    await held.opened
-  })
+  const { begun, held } = holdItems(core)
   const worker = await core.listen()
   await database.sql('insert into item values (1, 1)')
   await begun.opened
@@ -63,12 +57,7 @@ test.concurrent('of a pool of the user, too, only what the worker holds is close
   const others = await pool.connect()
   others.on('error', () => {})
   const core = new PubSub({ pool, listenConnectionString: database.url, logger: silentLogger })
-  const begun = gate()
-  const held = gate()
-  onItem(core, {}, async () => {
-    begun.open()
-    await held.opened
-  })
+  const { begun, held } = holdItems(core)
   const worker = await core.listen()
   await database.sql('insert into item values (1, 1)')
   await begun.opened

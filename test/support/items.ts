@@ -1,4 +1,5 @@
 import type { Change, PubSub, TableListenerOptions } from '@pgpubsub/core'
+import { type Gate, gate } from './gate.ts'
 import type { TestDatabase } from './test.ts'
 
 /** A row of the table that {@link createItems} makes, as JSON has it. */
@@ -24,6 +25,16 @@ export function onItem(
   handler: (change: ItemChange) => unknown,
 ): void {
   engine.onChange({ table: 'item', name: 'items', ...options }, handler as never)
+}
+
+/** Listens to the items; the handler tells when it has begun, and ends when the test lets it. */
+export function holdItems(engine: PubSub, options: Partial<TableListenerOptions> = {}): { begun: Gate; held: Gate } {
+  const gates = { begun: gate(), held: gate() }
+  onItem(engine, options, async () => {
+    gates.begun.open()
+    await gates.held.opened
+  })
+  return gates
 }
 
 /** The value that the change left in the row. */
