@@ -3,6 +3,7 @@ import type { PubSub } from '@pgpubsub/core'
 import pg from 'pg'
 import { codes, found } from './support/doctor.ts'
 import { createItems, onItem } from './support/items.ts'
+import { test as testAlone } from './support/own-server.ts'
 import { standbyWithFeedback } from './support/standby.ts'
 import { expect, type TestDatabase, test, vi } from './support/test.ts'
 
@@ -218,7 +219,8 @@ test('dead rows that nobody vacuums, and what is left empty after a backlog', as
   await vi.waitFor(cured, { timeout: 20_000, interval: 500 })
 })
 
-test('a NOTIFY queue that fills up behind a session that listens in a transaction', async ({ database }) => {
+// the queue is one for all databases of a server, and so are the transactions that may hold it back
+testAlone('a NOTIFY queue that fills up behind a session that listens in a transaction', async ({ database }) => {
   const engine = await installed(database)
   const listening = await session(database, 'forgets to commit')
   await listening.query('listen anything')
