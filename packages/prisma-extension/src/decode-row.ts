@@ -20,23 +20,25 @@ export function rowDecoder(model: Model): (json: string) => Row {
     name: field.name,
     column: field.column,
     decode: fieldDecoder(field),
+    absent: field.isList ? () => [] : () => null,
     // a column that is not stored may be named like something that every object inherits: "constructor"
     mayBeInherited: field.column in Object.prototype,
   }))
   const exact = new Set(model.fields.filter(({ type }) => exactNumbers.has(type)).map(({ column }) => column))
   const jsonColumns = new Set(model.fields.filter(({ type }) => type === 'Json').map(({ column }) => column))
   return (json) => {
-    const stored: Record<string, Stored> =
-      exact.size > 0 && longNumber.test(json) ? parseExactly(json, exact) : JSON.parse(json)
+    const stored = parse(json, exact)
     if (Object.hasOwn(stored, keptAsText)) parseKeptTexts(stored, jsonColumns)
     const row: Row = {}
-    for (const { name, column, decode, mayBeInherited } of decoders) {
-      const value = mayBeInherited && !Object.hasOwn(stored, column) ? null : stored[column]
-      try {
-        row[name] = decode(value)
-      } catch {
-        throw unreadable(model, name)
+    let reading = ''
+    try {
+      for (const field of decoders) {
+        reading = field.name
+        const value = field.mayBeInherited && !Object.hasOwn(stored, field.column) ? null : stored[field.column]
+        row[field.name] = value === null || value === undefined ? field.absent() : field.decode(value)
       }
+    } catch {
+      throw unreadable(model, reading)
     }
     return row
   }
@@ -54,6 +56,17 @@ const longNumber = /[\d.]{16}/
 // a number may wait for a field that a migration has made a String
 const exactNumbers = new Set(['BigInt', 'Decimal', 'String'])
 
+/** Twice only where a number may have lost digits: to look for long ones in every text would take as long as to parse it. */
+function parse(json: string, exact: ReadonlySet<string>): Record<string, Stored> {
+  const stored: Record<string, Stored> = JSON.parse(json)
+  for (const column of exact) {
+    const value = stored[column]
+    const isNumber = typeof value === 'number' || Array.isArray(value)
+    if (isNumber && longNumber.test(json)) return parseExactly(json, exact)
+  }
+  return stored
+}
+
 function parseExactly(json: string, exact: ReadonlySet<string>): Record<string, Stored> {
   const stored: Record<string, Stored> = Object.create(null)
   for (const [name, text] of members(json)) stored[name] = exact.has(name) ? numberTexts(text) : JSON.parse(text)
@@ -66,14 +79,12 @@ function numberTexts(text: string): Stored {
   return /^-?\d/.test(text) ? text : JSON.parse(text)
 }
 
+/** Decodes a value that is there. */
 function fieldDecoder(field: Field): (stored: Stored) => unknown {
   const decode = field.enumValues ? enumDecoder(field.enumValues) : (scalarDecoders[field.type] ?? ((stored) => stored))
-  const decodeOne = (stored: Stored) => {
-    if (stored === null || stored === undefined) return null
-    return decode(stored)
-  }
-  if (!field.isList) return decodeOne
-  return (stored) => (Array.isArray(stored) ? stored.map(decodeOne) : [])
+  if (!field.isList) return decode
+  const decodeElement = (stored: Stored) => (stored === null ? null : decode(stored))
+  return (stored) => (Array.isArray(stored) ? stored.map(decodeElement) : [])
 }
 
 /** Parses the json that jsonb could not hold, as json with a NUL character, where it was kept as text. */
@@ -112,8 +123,8 @@ function decimalText(stored: Stored): string | number {
   return `${/[-(]/.test(text) ? '-' : ''}${whole.replace(/\D/g, '')}.${cents ?? '0'}`
 }
 
-// in most rows, all: `2026-01-31T12:00:00.123`
-const plainTimestamp = /^\d{4}-\d\d-\d\dT\d\d:\d\d:[\d.]+$/
+// in most rows, all: `2026-01-31T12:00:00.123456`
+const plainTimestamp = /^[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?$/
 const timestamp = /^(\d{4,})(-\d\d-\d\d)(?:T([\d:.]+))?(?:\+00:00)?( BC)?$/
 
 /**
@@ -121,10 +132,19 @@ const timestamp = /^(\d{4,})(-\d\d-\d\d)(?:T([\d:.]+))?(?:\+00:00)?( BC)?$/
  * years go beyond four digits and before Christ. `infinity` is no date to JavaScript.
  */
 function toDate(text: string): Date {
-  if (plainTimestamp.test(text)) return new Date(`${text}Z`)
+  if (plainTimestamp.test(text)) return plainDate(text)
   if (/^\d{2}:/.test(text)) return new Date(`1970-01-01T${text.replace(/[+-]\d{2}(?::\d{2}){0,2}$/, '')}Z`)
   const [, year, day, time = '00:00:00', bc] = timestamp.exec(text) ?? []
   return new Date(`${isoYear(bc ? 1 - Number(year) : Number(year))}${day}T${time}Z`)
+}
+
+/** What `new Date()` makes of it, in a third of the time. */
+function plainDate(text: string): Date {
+  const two = (at: number) => (text.charCodeAt(at) - 48) * 10 + text.charCodeAt(at + 1) - 48
+  // up to three digits behind the point: what is missing is 0, what is more is cut off
+  const digit = (at: number) => (at < text.length ? text.charCodeAt(at) - 48 : 0)
+  const milliseconds = digit(20) * 100 + digit(21) * 10 + digit(22)
+  return new Date(Date.UTC(two(0) * 100 + two(2), two(5) - 1, two(8), two(11), two(14), two(17), milliseconds))
 }
 
 function isoYear(year: number): string {

@@ -46,7 +46,8 @@ export function transactionalAttempt(listener: Listener, transaction: BatchTrans
   return async (call, stop) => {
     try {
       // what is given up on when the worker stops is undone
-      await inSavepoint(transaction, (tx) => untilAborted(callHandler(listener, call, stop, tx), stop, throwStopped))
+      const work = async (tx: unknown) => void (await callHandler(listener, call, stop, tx))
+      await inSavepoint(transaction, (tx) => untilAborted(work(tx), stop, throwStopped))
       return { done: call, failures: [] }
     } catch (error) {
       if (!(error instanceof HandlerFailed)) throw error
@@ -59,13 +60,14 @@ const throwStopped = (): never => {
   throw new Error('The worker was stopped.')
 }
 
-async function callHandler(listener: Listener, call: Call, stop: AbortSignal, tx?: unknown): Promise<void> {
+/** What the handler returns: a promise, or for one that is not asynchronous, nothing. Throws what that throws. */
+function callHandler(listener: Listener, call: Call, stop: AbortSignal, tx?: unknown): unknown {
   const { batch, timeoutMs } = listener.consume
   const handle = (signal: AbortSignal) => {
     const changes = call.map((notification) => toChange(listener, notification, signal, tx))
     return listener.handler(batch ? changes : (changes[0] as (typeof changes)[number]))
   }
-  await withinTimeLimit(timeoutMs, stop, handle)
+  return timeoutMs === null ? handle(stop) : withinTimeLimit(timeoutMs, stop, handle)
 }
 
 /** A handler of batches may say which of them have failed; otherwise all of them have. */

@@ -1,6 +1,7 @@
-import type { Queryable, ResultRow } from '../database.js'
+import type { Queryable } from '../database.js'
 import type { OrderMode } from '../listener.js'
 import { identifier } from '../quote.js'
+import { packed, packedNothing, packedWaiting, raw, rawWaiting, unpack } from './pack.js'
 import { Statement, type StatementOptions } from './statement.js'
 
 /** A claimed notification, as stored. `old` and `new` are JSON text. */
@@ -36,10 +37,6 @@ export interface Claim {
   readonly full: boolean
 }
 
-// key: as text, since a program may have told pg to read bigint as a number, which cannot hold it
-const columns = /* sql */ `n.id, n.key::text as key, n.operation, n.old::text as old, n.new::text as new, n.changed,
-    n.context::text as context, n.attempts, n.created_at, n.alone, n.lease`
-
 // A locked row keeps the id of the transaction that locked it, also when that has ended. To be read before one's own lock.
 const lockedBefore = /* sql */ `nullif(n.xmax::text, '0') as locked_before`
 
@@ -49,23 +46,30 @@ const lowestReady = (schema: string) => /* sql */ `
     order by n.id limit 1
   `
 
+/** One row about the page itself, beside those of {@link packed}. */
+const summary = (schema: string, blocked: string) => /* sql */ `
+  union all
+  select ${packedNothing}, pg_catalog.max(p.id)::text, pg_catalog.count(*)::int, ${blocked}, (${lowestReady(schema)})::text
+  from page p
+`
+const noSummary = 'null::text as highest, null::int as looked, null::text as blocked, null::text as lowest'
+
 /**
  * Claims fresh notifications in the order of their ids. `$1` listener, `$2` above which id, `$3` limit.
  *
- * No order is kept: each one is locked for itself. Where all are locked by others, one row comes back without an id.
+ * No order is kept: each one is locked for itself.
  */
 const claimAny = (schema: string) => /* sql */ `
-  with claimed as materialized (
-    select ${columns}, ${lockedBefore}
+  with page as materialized (
+    select ${raw}, ${lockedBefore}
     from ${schema}.notification n
     where n.listener = $1 and not n.waiting and n.id > $2
     order by n.id
     limit $3
     for update skip locked
-  ), lowest as materialized (${lowestReady(schema)})
-  select c.*, l.id as lowest
-  from lowest l left join claimed c on true
-  order by c.id
+  )
+  ${packed('true', noSummary)}
+  ${summary(schema, 'null::text')}
 `
 
 /**
@@ -79,51 +83,50 @@ const claimAny = (schema: string) => /* sql */ `
  * notification may appear while a younger one is being handled. So the ones behind the oldest are locked as well, and
  * the key is taken only where all of them could be.
  *
- * Rows of keys that could not be locked come back with nothing but id and key, so that the next page skips them; who had
- * locked which before, in one row without an id.
+ * In most pages every key is there once, and none is with another worker: then the counts say so, and the joins that look
+ * for what is behind and what is blocked are not made.
  */
 const claimByRow = (schema: string) => /* sql */ `
   with page as materialized (
-    select n.id, coalesce(n.key, n.id) as key, ${lockedBefore}
+    select ${raw}, coalesce(n.key, n.id) as lane, ${lockedBefore}
     from ${schema}.notification n
     where n.listener = $1 and not n.waiting and n.id > $2
       and coalesce(n.key, n.id) <> all ($4::bigint[])
-      and not exists (
-        select from ${schema}.notification w
-        where w.listener = $1 and w.waiting_key = n.key
-        offset 0
+      and (
+        (select not exists (
+          select from ${schema}.notification w where w.listener = $1 and w.waiting_key is not null
+        ))
+        or not exists (
+          select from ${schema}.notification w
+          where w.listener = $1 and w.waiting_key = n.key
+          offset 0
+        )
       )
     order by n.id
     limit $3
   ), head as materialized (
-    select n.id, coalesce(n.key, n.id) as key
+    select n.id, coalesce(n.key, n.id) as lane
     from ${schema}.notification n
-    where n.listener = $1 and not n.waiting and n.id = any (array(select min(p.id) from page p group by p.key))
+    where n.listener = $1 and not n.waiting
+      and n.id = any (array(select pg_catalog.min(p.id) from page p group by p.lane))
     for update skip locked
   ), behind as materialized (
     select n.id
     from ${schema}.notification n
     where n.listener = $1 and not n.waiting
-      and n.id = any (array(select p.id from page p join head h on h.key = p.key and h.id <> p.id))
+      and n.id = any (array(
+        select p.id from page p join head h on h.lane = p.lane and h.id <> p.id
+        where (select pg_catalog.count(*) from page) <> (select pg_catalog.count(*) from head)
+      ))
     for update skip locked
-  ), marked as materialized (
-    select p.key, pg_catalog.array_agg(p.id) as ids, count(*) = pg_catalog.count(locked.id) as taken
-    from page p left join (select h.id from head h union all select b.id from behind b) locked on locked.id = p.id
-    group by p.key
-  ), lowest as materialized (${lowestReady(schema)})
-  select ${columns}, (select l.id from lowest l) as lowest, null::json as locked_before
-  from ${schema}.notification n
-  where n.listener = $1 and not n.waiting
-    and n.id = any (array(select pg_catalog.unnest(m.ids) from marked m where m.taken))
-  union all
-  select pg_catalog.unnest(m.ids), m.key::text, null, null, null, null, null, null, null, null, null,
-    (select l.id from lowest l), null
-  from marked m where not m.taken
-  union all
-  select null, null, null, null, null, null, null, null, null, null, null, (select l.id from lowest l),
-    pg_catalog.json_object_agg(p.id, p.locked_before)
-  from page p where p.locked_before is not null having count(*) > 0
-  order by id
+  ), locked as materialized (
+    select h.id from head h union all select b.id from behind b
+  ), blocked as materialized (
+    select distinct p.lane from page p left join locked l on l.id = p.id
+    where l.id is null and (select pg_catalog.count(*) from page) <> (select pg_catalog.count(*) from locked)
+  )
+  ${packed('p.lane not in (select b.lane from blocked b)', noSummary)}
+  ${summary(schema, "(select pg_catalog.string_agg(b.lane::text, ',') from blocked b)")}
 `
 
 /**
@@ -146,17 +149,20 @@ const olderOf = (schema: string) => /* sql */ `
  * letters are retried, there may be more: then the oldest comes first.
  */
 const claimDue = (schema: string) => /* sql */ `
-  select ${columns}, ${lockedBefore}
-  from ${schema}.notification n
-  where n.listener = $1 and n.run_at <= now() and n.alone = $3
-    and not exists (
-      select from ${schema}.notification w
-      where w.listener = $1 and w.waiting_key = n.waiting_key and w.id < n.id
-      offset 0
-    )
-  order by n.run_at
-  limit $2
-  for update skip locked
+  with page as materialized (
+    select ${rawWaiting}, ${lockedBefore}
+    from ${schema}.notification n
+    where n.listener = $1 and n.run_at <= now() and n.alone = $3
+      and not exists (
+        select from ${schema}.notification w
+        where w.listener = $1 and w.waiting_key = n.waiting_key and w.id < n.id
+        offset 0
+      )
+    order by n.run_at
+    limit $2
+    for update skip locked
+  )
+  ${packedWaiting}
 `
 
 /** The statements that take notifications for one listener, in the transaction of the caller. */
@@ -179,16 +185,14 @@ export class Claimer {
   async fresh(db: Queryable, above: bigint, limit: number, blocked: readonly string[]): Promise<Claim> {
     const values: unknown[] = [this.#listener, above, limit]
     if (this.#order === 'row') values.push(blocked)
-    const result = await this.#fresh.run(db, values)
-    const lowest = result.rows[0]?.lowest ?? null
-    const rows = result.rows.filter((row) => row.id !== null)
-    const lockedBefore = result.rows.find((row) => row.id === null)?.locked_before ?? {}
+    const { rows } = await this.#fresh.run(db, values)
+    const page = rows.find(({ looked }) => looked !== null)
     return {
-      claimed: rows.filter((row) => row.operation !== null).map((row) => claimedRow(row, lockedBefore[row.id])),
-      blockedKeys: [...new Set<string>(rows.filter((row) => row.operation === null).map((row) => row.key))],
-      lowestId: lowest === null ? null : BigInt(lowest),
-      highestId: rows.length > 0 ? BigInt(rows[rows.length - 1].id) : null,
-      full: rows.length === limit,
+      claimed: unpack(rows.filter((row) => row !== page)),
+      blockedKeys: page.blocked?.split(',') ?? [],
+      lowestId: page.lowest && BigInt(page.lowest),
+      highestId: page.highest && BigInt(page.highest),
+      full: Number(page.looked) === limit,
     }
   }
 
@@ -209,25 +213,8 @@ export class Claimer {
   /** Those to be handled alone are claimed one at a time, when no other is due. */
   async due(db: Queryable, limit: number): Promise<Claimed[]> {
     const { rows } = await this.#due.run(db, [this.#listener, limit, false])
-    if (rows.length > 0) return rows.map((row) => claimedRow(row))
+    if (rows.length > 0) return unpack(rows)
     const alone = await this.#due.run(db, [this.#listener, 1, true])
-    return alone.rows.map((row) => claimedRow(row))
-  }
-}
-
-function claimedRow(row: ResultRow, lockedBefore: string | null = row.locked_before): Claimed {
-  return {
-    id: BigInt(row.id),
-    key: row.key,
-    operation: row.operation,
-    old: row.old,
-    new: row.new,
-    changed: row.changed,
-    context: row.context,
-    attempts: row.attempts,
-    createdAt: new Date(row.created_at),
-    alone: row.alone,
-    lease: row.lease,
-    lockedBefore,
+    return unpack(alone.rows)
   }
 }

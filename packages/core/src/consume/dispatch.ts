@@ -61,7 +61,15 @@ async function runLanes(
 ): Promise<void> {
   let next = 0
   const run = async () => {
-    for (let lane = lanes[next++]; lane; lane = lanes[next++]) await runLane(lane, attempt, stop, outcome)
+    for (let lane = lanes[next++]; lane; lane = lanes[next++]) {
+      for (const call of lane) {
+        if (stop.draining.aborted) return
+        const attempted = await attempt(call, stop.abort)
+        // a handler that fails because it was told to stop goes back unharmed
+        if (stop.abort.aborted && attempted.failures.length > 0) return
+        if (record(attempted, outcome)) break
+      }
+    }
   }
   await Promise.all(Array.from({ length: Math.min(concurrency, lanes.length) }, run))
 }
@@ -83,16 +91,6 @@ export function lanesByKey(batch: readonly Claimed[]): Lane[] {
   return lanes
 }
 
-async function runLane(lane: Lane, attempt: Attempt, stop: StopSignals, outcome: Outcome): Promise<void> {
-  for (const call of lane) {
-    if (stop.draining.aborted) return
-    const attempted = await attempt(call, stop.abort)
-    // a handler that fails because it was told to stop goes back unharmed
-    if (stop.abort.aborted && attempted.failures.length > 0) return
-    if (record(attempted, outcome)) return
-  }
-}
-
 /** What a single call has come to. */
 export function recorded(attempted: Attempted): Outcome {
   const outcome = nothing()
@@ -102,6 +100,10 @@ export function recorded(attempted: Attempted): Outcome {
 
 /** @returns whether something has failed that what comes later in the lane has to wait for. */
 function record({ done, failures }: Attempted, outcome: Outcome): boolean {
+  if (failures.length === 0) {
+    for (const notification of done) outcome.done.push(notification)
+    return false
+  }
   const failed = failures.filter(({ verdict }) => verdict.kind !== 'discard')
   outcome.failures.push(...failed)
   outcome.discarded.push(...failures.filter(({ verdict }) => verdict.kind === 'discard'))

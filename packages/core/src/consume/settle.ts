@@ -18,9 +18,12 @@ export interface Place {
 const held = /* sql */ `n.listener = $1 and n.waiting = $2 and ($4::uuid is null or n.lease = $4)`
 
 const deleteDone = (schema: string) => /* sql */ `
-  delete from ${schema}.notification n
-  where ${held} and n.id = any ($3::bigint[])
-  returning n.id
+  with gone as (
+    delete from ${schema}.notification n
+    where ${held} and n.id = any ($3::bigint[])
+    returning n.id
+  )
+  select pg_catalog.string_agg(g.id::text, ',') as ids from gone g
 `
 
 // clock_timestamp: now() is when the batch began. A delay counts by the server's clock, a point in time is one.
@@ -32,7 +35,7 @@ const putOff = (schema: string) => /* sql */ `
   from unnest($3::bigint[], $5::float8[], $6::float8[], $7::int[], $8::boolean[], $9::text[])
     as f (id, at, delay, counts, alone, error)
   where ${held} and n.id = any ($3::bigint[]) and n.id = f.id
-  returning n.id
+  returning n.id::text as ids
 `
 
 const bury = (schema: string) => /* sql */ `
@@ -45,7 +48,7 @@ const bury = (schema: string) => /* sql */ `
     select d.id, d.listener, d.operation, d.key, d.old, d.new, d.changed, d.context, d.attempts + 1, f.error, d.created_at
     from dead d join unnest($3::bigint[], $5::text[]) as f (id, error) using (id)
   )
-  select id from dead
+  select d.id::text as ids from dead d
 `
 
 /** A notification that is stored again, for a later attempt. */
@@ -91,7 +94,7 @@ export class Settler {
   async done(db: Queryable, place: Place, notifications: readonly Claimed[]): Promise<Claimed[]> {
     if (notifications.length === 0) return []
     const gone = await this.#run(this.#deleteDone, db, place, notifications, [])
-    return notifications.filter(({ id }) => !gone.has(id))
+    return gone.size === notifications.length ? [] : notifications.filter(({ id }) => !gone.has(String(id)))
   }
 
   /** Puts them off, or makes them dead letters after their last attempt. */
@@ -107,7 +110,7 @@ export class Settler {
     }))
     const written = await this.#putAllOff(db, place, later)
     for (const id of await this.#buryAll(db, place, dead)) written.add(id)
-    return { dead, lost: failures.map(({ notification }) => notification).filter(({ id }) => !written.has(id)) }
+    return { dead, lost: failures.map(({ notification }) => notification).filter(({ id }) => !written.has(String(id))) }
   }
 
   /** Stores them as they were, to be handled at once; alone, where they may have killed a worker. */
@@ -116,7 +119,7 @@ export class Settler {
     await this.#putAllOff(db, place, back)
   }
 
-  async #putAllOff(db: Queryable, place: Place, list: readonly PutOff[]): Promise<Set<bigint>> {
+  async #putAllOff(db: Queryable, place: Place, list: readonly PutOff[]): Promise<Set<string>> {
     if (list.length === 0) return new Set()
     return this.#run(this.#putOff, db, place, list, [
       list.map(({ moment }) => moment.at),
@@ -127,7 +130,7 @@ export class Settler {
     ])
   }
 
-  async #buryAll(db: Queryable, place: Place, dead: readonly Failure[]): Promise<Set<bigint>> {
+  async #buryAll(db: Queryable, place: Place, dead: readonly Failure[]): Promise<Set<string>> {
     if (dead.length === 0) return new Set()
     const notifications = dead.map(({ notification }) => notification)
     return this.#run(this.#bury, db, place, notifications, [dead.map(errorText)])
@@ -139,10 +142,11 @@ export class Settler {
     { waiting, lease }: Place,
     notifications: readonly { readonly id: bigint }[],
     values: unknown[],
-  ): Promise<Set<bigint>> {
-    const ids = notifications.map(({ id }) => id)
+  ): Promise<Set<string>> {
+    // as its text: pg would look at each element, and at what it might be
+    const ids = `{${notifications.map(({ id }) => id).join(',')}}`
     const { rows } = await statement.run(db, [this.#listener, waiting, ids, lease, ...values])
-    return new Set(rows.map(({ id }) => BigInt(id)))
+    return new Set(rows.flatMap((row) => row.ids?.split(',') ?? []))
   }
 
   #isLast({ notification, verdict }: Failure): boolean {

@@ -5,11 +5,10 @@ import { PubSubError } from '../errors.js'
  * comes of it, where it does not heed its signal, has no effect.
  */
 export async function withinTimeLimit<T>(
-  milliseconds: number | null,
+  milliseconds: number,
   outer: AbortSignal,
   work: (signal: AbortSignal) => T,
 ): Promise<Awaited<T>> {
-  if (milliseconds === null) return await work(outer)
   const own = new AbortController()
   const passOn = () => own.abort(outer.reason)
   if (outer.aborted) passOn()

@@ -5,24 +5,23 @@ import type { Claimed } from './claim.js'
 
 /** The stored notification as the handler sees it. Throws what the decoder throws: then the attempt has failed. */
 export function toChange(listener: Listener, stored: Claimed, signal: AbortSignal, tx?: unknown): Change<unknown> {
-  const decode = (json: string | null) => (json === null ? null : listener.decode(json))
   let changed: string[] | undefined
-  const change = {
+  const change: Record<string, unknown> = {
     id: stored.id,
     listener: listener.definition.name,
     operation: stored.operation as Operation,
-    old: decode(stored.old),
-    new: decode(stored.new),
+    old: stored.old === null ? null : listener.decode(stored.old),
+    new: stored.new === null ? null : listener.decode(stored.new),
     get changed() {
       changed ??= changedFields(listener, stored)
       return changed
     },
-    context: JSON.parse(stored.context) as Context,
+    context: (stored.context === '{}' ? {} : JSON.parse(stored.context)) as Context,
     attempt: stored.attempts + 1,
     createdAt: stored.createdAt,
     signal,
-    ...(tx !== undefined && { tx }),
   }
+  if (tx !== undefined) change.tx = tx
   return change as unknown as Change<unknown>
 }
 
