@@ -119,7 +119,7 @@ test('by default the delay doubles from a second on, up to an hour, give or take
     throw new Error('always')
   })
   await database.sql('insert into item select id, 0 from generate_series(1, 30) id')
-  await database.sql('update pgpubsub.notification set attempts = (id - 1) % 15')
+  await database.sql('update pgpubsub.notification set attempts = (id - 1) % 15, waiting = true, run_at = now()')
   const drained = new Promise((resolve) => running.on('drained', resolve))
   const [before] = await database.sql('select clock_timestamp() as at')
   await running.listen()

@@ -153,7 +153,7 @@ test.for([
   })
   await engine.install()
   await database.sql('insert into item select id, 0 from generate_series(1, 3) id')
-  await database.sql('update pgpubsub.notification set attempts = id - 1')
+  await database.sql('update pgpubsub.notification set attempts = id - 1, waiting = true, run_at = now()')
   const failed = failures(engine, 3)
   const [before] = await database.sql('select clock_timestamp() as at')
   await engine.listen()

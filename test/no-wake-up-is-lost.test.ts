@@ -210,3 +210,31 @@ test('a worker that finds work while it falls asleep is awake before it handles 
   held.open()
   await database.drained()
 })
+
+test('what is handed back while a worker falls asleep does not wait for the slow poll', async ({ database }) => {
+  const done: number[] = []
+  const [engine] = await engines(database, 1, ({ new: item }) => void done.push(item?.id ?? 0))
+  await database.sql('insert into item values (1, 1)')
+  await database.sql(`update pgpubsub.notification
+    set waiting = true, waiting_key = key, run_at = now() + interval '1 hour', lease = gen_random_uuid()`)
+  // whoever holds the lock keeps the worker at the edge of its sleep, for a moment
+  const other = await database.pool.connect()
+  database.closeLater(async () => other.release(true))
+  const lock = `pgpubsub.asleep_key('items')`
+  await other.query(`select pg_advisory_lock(${lock})`)
+  // as a worker that stops in that moment, and sees nobody asleep
+  const handBack = other.query(`do $$ begin
+    loop
+      perform pg_stat_clear_snapshot();
+      exit when exists (select from pg_stat_activity where datname = current_database()
+        and application_name = 'pgpubsub listen' and query like '%pg_try_advisory_lock_shared%');
+      perform pg_sleep(0.001);
+    end loop;
+    update pgpubsub.notification set run_at = now(), lease = null;
+    commit;
+    perform pg_advisory_unlock(${lock});
+  end $$`)
+  await engine?.listen()
+  await handBack
+  await vi.waitFor(() => expect(done).toEqual([1]), { timeout: 10_000 })
+})

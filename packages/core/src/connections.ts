@@ -8,7 +8,7 @@ import type { PubSubOptions } from './pubsub-options.js'
 /** A connection is there at once or not at all, in milliseconds. */
 const mostConnectMs = 10_000
 
-/** Of the pool that is opened here, apart from those that running batches hold. */
+/** Of the pool that is opened here, apart from the two that the batches of a running listener may hold. */
 const spareConnections = 10
 
 /** How a `PubSub` reaches the database: by a pool, the user's or its own, and by a LISTEN connection for each worker. */
@@ -40,7 +40,7 @@ export class Connections {
 
   /** Lets the pool of its own grow with the listeners that run. @returns how many connections the user's may have */
   makeRoom(listeners: number): number | undefined {
-    if (this.#ownPool) this.#ownPool.options.max = spareConnections + listeners
+    if (this.#ownPool) this.#ownPool.options.max = spareConnections + 2 * listeners
     return this.#options.pool?.options.max
   }
 

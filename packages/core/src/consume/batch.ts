@@ -2,8 +2,8 @@ import type { Pool } from '../database.js'
 import type { Events } from '../events.js'
 import type { Listener } from '../listener.js'
 import { plainAttempt, transactionalAttempt } from './attempt.js'
-import { BatchSize } from './batch-size.js'
-import type { Claimed } from './claim.js'
+import { BatchSize, fast } from './batch-size.js'
+import type { Claimed, Half } from './claim.js'
 import {
   dispatch,
   dispatchUntilAborted,
@@ -19,6 +19,7 @@ import { report } from './report.js'
 import { Settler } from './settle.js'
 import type { StatementOptions } from './statement.js'
 import { type BatchTransaction, inTurn, poolTransactions } from './transaction.js'
+import { Turn } from './turn.js'
 import { whileConnected } from './while-connected.js'
 
 export interface BatchOptions {
@@ -52,19 +53,32 @@ export interface BatchSource {
   readonly isIdle: boolean
   /** Claims the next batch. */
   next(): Promise<BatchResult>
+  /** Something that waits is due in so many milliseconds. */
+  retryIn(milliseconds: number): void
   /** Call when {@link next} has failed: what it knew of the database may not be so. */
   forget(): void
   /** Call when no other batch is going to be claimed. */
   end(): Promise<void>
 }
 
+/** From so many notifications on, it pays to claim the next batch while one is handled. */
+const worthTwo = 200
+
 /** Each of these batches is one transaction that claims, runs the handlers, deletes, commits. */
 export class Batches implements BatchSource {
   readonly isIdle = true
   readonly #options: BatchOptions
   readonly #intake: Intake
+  /** For the batch that is claimed while another one is handled. */
+  readonly #second: Intake
   readonly #settler: Settler
   readonly #size: BatchSize
+  readonly #turn = new Turn()
+  /** Whether the last batch was one of many, and quickly handled. */
+  #claimsAhead = false
+  /** How many batches are still to be claimed one by one, and how many after the next try that does not last. */
+  #alone = 0
+  #pause = 1
 
   constructor(options: BatchOptions) {
     this.#options = options
@@ -73,6 +87,7 @@ export class Batches implements BatchSource {
     const transactions = (transactional && listener.transactions) || poolTransactions(pool, statements.answerMs)
     this.#settler = new Settler(schema, listener, statements)
     this.#intake = new Intake(options, transactions, this.#settler)
+    this.#second = new Intake(options, transactions, this.#settler, this.#intake)
     this.#size = new BatchSize(batch?.size ?? batchSize, batch?.size ?? concurrency)
   }
 
@@ -84,9 +99,41 @@ export class Batches implements BatchSource {
     return this.#intake.nextRetry.until
   }
 
-  /** Claims a batch, runs its handlers, deletes what succeeded, puts off what failed, commits. */
   async next(): Promise<BatchResult> {
-    const claimed = await this.#intake.claim(this.#size.current)
+    if (!this.#claimsAhead || this.#alone > 0) {
+      this.#alone--
+      return this.#one(this.#intake, null)
+    }
+    return this.#inTwos()
+  }
+
+  /**
+   * Batch after batch, two at a time: while the handlers of one run, the other one is settled and the next is claimed. Each
+   * takes one half of the keys, so that neither is in the other's way.
+   */
+  async #inTwos(): Promise<BatchResult> {
+    let batches = 0
+    const run = async (intake: Intake, half: Half) => {
+      try {
+        for (; this.#claimsAhead; batches++) {
+          if ((await this.#one(intake, half)) !== 'full') this.#claimsAhead = false
+        }
+      } catch (error) {
+        this.#claimsAhead = false
+        throw error
+      }
+    }
+    const ended = await Promise.allSettled([run(this.#intake, 0), run(this.#second, 1)])
+    // where the keys are few, one half may have nothing
+    this.#pause = batches > 4 ? 1 : Math.min(this.#pause * 2, 64)
+    this.#alone = this.#pause
+    for (const end of ended) if (end.status === 'rejected') throw end.reason
+    return 'full'
+  }
+
+  /** Claims a batch, runs its handlers, deletes what succeeded, puts off what failed, commits. */
+  async #one(intake: Intake, half: Half): Promise<BatchResult> {
+    const claimed = await intake.claim(this.#size.current, half)
     if (typeof claimed === 'string') return claimed
     try {
       return await this.#handleAll(claimed)
@@ -95,8 +142,13 @@ export class Batches implements BatchSource {
     }
   }
 
+  retryIn(milliseconds: number): void {
+    this.#intake.nextRetry.notLaterThan(milliseconds)
+  }
+
   forget(): void {
     this.#intake.forget()
+    this.#second.forget()
   }
 
   async end(): Promise<void> {}
@@ -104,6 +156,7 @@ export class Batches implements BatchSource {
   async #handleAll({ transaction, notifications, waiting, more }: ClaimedBatch): Promise<BatchResult> {
     const { nextRetry } = this.#intake
     const outcome = await this.#handle(transaction, notifications)
+    this.#claimsAhead &&= more
     const place = { waiting, lease: null }
     const { dead } = await this.#settler.failed(transaction, place, outcome.failures)
     await inTurn(
@@ -117,32 +170,36 @@ export class Batches implements BatchSource {
     return more ? 'full' : 'part'
   }
 
-  async #handle(transaction: BatchTransaction, notifications: readonly Claimed[]): Promise<Outcome> {
-    const begun = performance.now()
+  #handle(transaction: BatchTransaction, notifications: readonly Claimed[]): Promise<Outcome> {
     const { transactional } = this.#options.listener.consume
-    const outcome = await (transactional
-      ? this.#inside(transaction, notifications)
-      : this.#beside(transaction, notifications))
-    if (notifications.length >= this.#size.current) this.#size.took(performance.now() - begun)
-    return outcome
+    const handle = transactional ? this.#inside : this.#beside
+    return whileConnected(transaction, this.#options.stop, (stop) =>
+      this.#turn.take(stop.draining, async () => {
+        const begun = performance.now()
+        const outcome = await handle.call(this, transaction, notifications, stop)
+        this.#took(transaction, notifications.length, performance.now() - begun)
+        return outcome
+      }),
+    )
+  }
+
+  #took({ pipelined }: BatchTransaction, count: number, milliseconds: number): void {
+    if (count >= this.#size.current) this.#size.took(milliseconds)
+    const { transactional, batch } = this.#options.listener.consume
+    this.#claimsAhead = pipelined && !transactional && !batch && count >= worthTwo && milliseconds < fast
   }
 
   /** Handlers that run while the transaction is open. */
-  #beside(transaction: BatchTransaction, notifications: readonly Claimed[]): Promise<Outcome> {
-    const { listener, stop } = this.#options
-    const lanes = this.#lanes(notifications)
-    return whileConnected(transaction, stop, (signals) =>
-      dispatchUntilAborted(lanes, plainAttempt(listener), listener.consume.concurrency, signals),
-    )
+  #beside(_: BatchTransaction, notifications: readonly Claimed[], stop: StopSignals): Promise<Outcome> {
+    const { listener } = this.#options
+    return dispatchUntilAborted(this.#lanes(notifications), plainAttempt(listener), listener.consume.concurrency, stop)
   }
 
   /** Handlers that run in the transaction: one after another, since each has a savepoint. */
-  async #inside(transaction: BatchTransaction, notifications: readonly Claimed[]): Promise<Outcome> {
-    const { listener, stop } = this.#options
+  async #inside(transaction: BatchTransaction, notifications: readonly Claimed[], stop: StopSignals): Promise<Outcome> {
+    const { listener } = this.#options
     await transaction.query(unsetPlan(listener.consume.timeoutMs))
-    const outcome = await whileConnected(transaction, stop, (signals) =>
-      dispatch(this.#lanes(notifications), transactionalAttempt(listener, transaction), 1, signals),
-    )
+    const outcome = await dispatch(this.#lanes(notifications), transactionalAttempt(listener, transaction), 1, stop)
     await transaction.query(resetPlan)
     return outcome
   }

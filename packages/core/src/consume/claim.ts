@@ -55,7 +55,16 @@ const summary = (schema: string, blocked: string) => /* sql */ `
 const noSummary = 'null::text as highest, null::int as looked, null::text as blocked, null::text as lowest'
 
 /**
- * Claims fresh notifications in the order of their ids. `$1` listener, `$2` above which id, `$3` limit.
+ * One half of the keys, or all of them: what two claims of one worker at a time do not take from each other. What has no
+ * key is in any order, and halved by its id.
+ */
+export type Half = 0 | 1 | null
+
+// Ids of a listener may be all odd, where another one listens to the same table: so they are halved in blocks.
+const isOfHalf = /* sql */ `($4::bigint is null or coalesce(n.key, n.id / 64::bigint) & 1::bigint = $4)`
+
+/**
+ * Claims fresh notifications in the order of their ids. `$1` listener, `$2` above which id, `$3` limit, `$4` half.
  *
  * No order is kept: each one is locked for itself.
  */
@@ -63,7 +72,7 @@ const claimAny = (schema: string) => /* sql */ `
   with page as materialized (
     select ${raw}, ${lockedBefore}
     from ${schema}.notification n
-    where n.listener = $1 and not n.waiting and n.id > $2
+    where n.listener = $1 and not n.waiting and n.id > $2 and ${isOfHalf}
     order by n.id
     limit $3
     for update skip locked
@@ -73,7 +82,7 @@ const claimAny = (schema: string) => /* sql */ `
 `
 
 /**
- * The same, `$4` keys known to be blocked, in the order of each row.
+ * The same, `$5` keys known to be blocked, in the order of each row.
  *
  * The lock on the oldest notification of a key is the lock on the key. Writers of one row queue on that row's lock, so
  * whoever sees a notification sees all older ones of its key: the oldest is the same for everyone, and only who locks it
@@ -83,26 +92,33 @@ const claimAny = (schema: string) => /* sql */ `
  * notification may appear while a younger one is being handled. So the ones behind the oldest are locked as well, and
  * the key is taken only where all of them could be.
  *
+ * A half may have nothing: so no more than three times the limit is looked at for it.
+ *
  * In most pages every key is there once, and none is with another worker: then the counts say so, and the joins that look
  * for what is behind and what is blocked are not made.
  */
 const claimByRow = (schema: string) => /* sql */ `
   with page as materialized (
-    select ${raw}, coalesce(n.key, n.id) as lane, ${lockedBefore}
-    from ${schema}.notification n
-    where n.listener = $1 and not n.waiting and n.id > $2
-      and coalesce(n.key, n.id) <> all ($4::bigint[])
-      and (
-        (select not exists (
-          select from ${schema}.notification w where w.listener = $1 and w.waiting_key is not null
-        ))
-        or not exists (
-          select from ${schema}.notification w
-          where w.listener = $1 and w.waiting_key = n.key
-          offset 0
+    select *
+    from (
+      select ${raw}, coalesce(n.key, n.id) as lane, ${lockedBefore}
+      from ${schema}.notification n
+      where n.listener = $1 and not n.waiting and n.id > $2
+        and coalesce(n.key, n.id) <> all ($5::bigint[])
+        and (
+          (select not exists (
+            select from ${schema}.notification w where w.listener = $1 and w.waiting_key is not null
+          ))
+          or not exists (
+            select from ${schema}.notification w
+            where w.listener = $1 and w.waiting_key = n.key
+            offset 0
+          )
         )
-      )
-    order by n.id
+      order by n.id
+      limit case when $4::bigint is null then $3::bigint else $3::bigint * 3::bigint end
+    ) n
+    where ${isOfHalf}
     limit $3
   ), head as materialized (
     select n.id, coalesce(n.key, n.id) as lane
@@ -182,8 +198,14 @@ export class Claimer {
     this.#olderOf = new Statement(olderOf(schema), statements)
   }
 
-  async fresh(db: Queryable, above: bigint, limit: number, blocked: readonly string[]): Promise<Claim> {
-    const values: unknown[] = [this.#listener, above, limit]
+  async fresh(
+    db: Queryable,
+    above: bigint,
+    limit: number,
+    half: Half = null,
+    blocked: readonly string[] = [],
+  ): Promise<Claim> {
+    const values: unknown[] = [this.#listener, above, limit, half]
     if (this.#order === 'row') values.push(blocked)
     const { rows } = await this.#fresh.run(db, values)
     const page = rows.find(({ looked }) => looked !== null)

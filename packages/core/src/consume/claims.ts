@@ -1,7 +1,7 @@
 import type { Queryable, ResultRow } from '../database.js'
 import type { Listener } from '../listener.js'
 import { identifier } from '../quote.js'
-import { type Claim, type Claimed, Claimer } from './claim.js'
+import { type Claim, type Claimed, Claimer, type Half } from './claim.js'
 import { NextRetry } from './next-retry.js'
 import { isPaused } from './pause.js'
 import { setPlan } from './plan.js'
@@ -51,6 +51,7 @@ export class Claims {
   readonly #claimer: Claimer
   readonly #position = new Position()
   readonly #nextRetry: NextRetry
+  readonly #leader: Claims | null
   readonly #currentWriters: Statement
   readonly #prologue: string
   #nextSweepAt = 0
@@ -58,13 +59,15 @@ export class Claims {
   /** The last claim had to begin where the one before did, for a writer's sake. */
   #wasHeldBack = false
 
-  constructor(options: ClaimsOptions) {
+  /** @param leader the worker's other claims, which see to all that is not fresh */
+  constructor(options: ClaimsOptions, leader: Claims | null = null) {
     this.#options = options
+    this.#leader = leader
     const { listener, schema, statements } = options
     const { name, order } = listener.definition
     this.#prologue = prologue(schema, listener)
     this.#claimer = new Claimer(schema, name, order, statements)
-    this.#nextRetry = new NextRetry(schema, name, statements)
+    this.#nextRetry = leader?.nextRetry ?? new NextRetry(schema, name, statements)
     this.#currentWriters = new Statement(currentWriters(schema), statements)
   }
 
@@ -88,39 +91,49 @@ export class Claims {
     return source.begin(this.#prologue)
   }
 
-  /** Claims what is due, else what is fresh. Where the listener is paused, nothing may be taken. */
-  async take(transaction: BatchTransaction, limit: number): Promise<Batch | 'paused'> {
+  /** Claims what is due, else what is fresh of one half. Where the listener is paused, nothing may be taken. */
+  async take(transaction: BatchTransaction, limit: number, half: Half): Promise<Batch | 'paused'> {
+    if (this.#leader) this.#position.follow(this.#leader.#position)
     return transaction.pipelined && !this.#mustLookFirst
-      ? this.#takeAtOnce(transaction, limit)
-      : this.#lookAndTake(transaction, limit)
+      ? this.#takeAtOnce(transaction, limit, half)
+      : this.#lookAndTake(transaction, limit, half)
   }
 
   /** Something other than what is fresh may have to be taken, or the start is held back by a writer. */
   get #mustLookFirst(): boolean {
-    return this.#nextRetry.isDue || Date.now() >= this.#nextSweepAt || this.#wasHeldBack
+    return this.#retryIsDue || this.#sweepIsDue || this.#wasHeldBack
+  }
+
+  get #retryIsDue(): boolean {
+    return !this.#leader && this.#nextRetry.isDue
+  }
+
+  get #sweepIsDue(): boolean {
+    return !this.#leader && Date.now() >= this.#nextSweepAt
   }
 
   /** The claim is sent together with the beginning of the transaction. */
-  async #takeAtOnce(transaction: BatchTransaction, limit: number): Promise<Batch | 'paused'> {
-    const claiming = this.#claimer.fresh(transaction, this.#position.start, limit, [])
+  async #takeAtOnce(transaction: BatchTransaction, limit: number, half: Half): Promise<Batch | 'paused'> {
+    const claiming = this.#claimer.fresh(transaction, this.#position.start, limit, half)
     claiming.catch(() => {}) // where the beginning has failed, that is reported
     const { paused } = this.#observe(await transaction.first)
     this.#wasHeldBack = this.#position.isHeldBack
     const claim = await claiming
-    return paused ? 'paused' : this.#takeFresh(transaction, limit, claim)
+    return paused ? 'paused' : this.#takeFresh(transaction, limit, half, claim)
   }
 
-  async #lookAndTake(transaction: BatchTransaction, limit: number): Promise<Batch | 'paused'> {
+  async #lookAndTake(transaction: BatchTransaction, limit: number, half: Half): Promise<Batch | 'paused'> {
     const { paused } = this.#observe(await transaction.first)
     if (this.#position.isHeldBack) await this.#lookAtWriters(transaction)
     this.#wasHeldBack = this.#position.isHeldBack && Date.now() >= this.#nextLookAt
     if (paused) return 'paused'
-    if (Date.now() >= this.#nextSweepAt) {
+    const sweeps = this.#sweepIsDue
+    if (sweeps) {
       this.#nextSweepAt = Date.now() + this.#options.sweepMs
       this.#position.sweep()
       await this.#nextRetry.refresh(transaction)
     }
-    return this.#takeDueOrFresh(transaction, limit)
+    return this.#takeDueOrFresh(transaction, limit, sweeps ? null : half)
   }
 
   #observe(first: ResultRow): ResultRow {
@@ -135,23 +148,23 @@ export class Claims {
     this.#position.observeWriters(new Set(rows.map((row) => row.virtualtransaction as string)))
   }
 
-  async #takeDueOrFresh(db: Queryable, limit: number): Promise<Batch> {
-    if (!this.#nextRetry.isDue) return this.#takeFresh(db, limit)
+  async #takeDueOrFresh(db: Queryable, limit: number, half: Half): Promise<Batch> {
+    if (!this.#retryIsDue) return this.#takeFresh(db, limit, half)
     const due = await this.#claimer.due(db, limit)
     if (due.length > 0) return { notifications: due, waiting: true, more: true, blocked: false }
     await this.#nextRetry.refresh(db)
-    if (!this.#nextRetry.isDue) return this.#takeFresh(db, limit)
+    if (!this.#retryIsDue) return this.#takeFresh(db, limit, half)
     // it is with another worker: it is asked for again, but not before every claim
     this.#nextRetry.notBefore(50)
-    return { ...(await this.#takeFresh(db, limit)), blocked: true }
+    return { ...(await this.#takeFresh(db, limit, half)), blocked: true }
   }
 
   /** @param sent the first claim, where it has been made */
-  async #takeFresh(db: Queryable, limit: number, sent?: Claim): Promise<Batch> {
+  async #takeFresh(db: Queryable, limit: number, half: Half, sent?: Claim): Promise<Batch> {
     const { start } = this.#position
     const blockedKeys: string[] = []
     for (let above = start; ; ) {
-      const claim = (above === start && sent) || (await this.#claimer.fresh(db, above, limit, blockedKeys))
+      const claim = (above === start && sent) || (await this.#claimer.fresh(db, above, limit, half, blockedKeys))
       if (above === start && claim.lowestId !== null) this.#position.saw(claim.lowestId, claim.claimed.length > 0)
       const notifications =
         above === start ? claim.claimed : await this.#claimer.withoutOvertaking(db, start, above, claim.claimed)

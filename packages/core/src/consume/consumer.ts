@@ -144,12 +144,20 @@ export class Consumer {
       // told since it last looked: it may be of a retry, which is no new notification
       const told = this.#signal.isSet
       this.#signal.clear()
-      if ((told || (await asleep.anythingAbove(this.#batches.start))) && isWork(await this.#batch())) return false
+      if ((told || (await this.#anythingStored(asleep))) && isWork(await this.#batch())) return false
       if (none) return true
       await this.#signal.wait(pause)
       writers = await asleep.stillWriting(writers)
     }
     return false
+  }
+
+  /** Also what was put off or handed back since the last claim, by a worker that saw nobody asleep. */
+  async #anythingStored(asleep: Asleep): Promise<boolean> {
+    const { ready, untilRetry } = await asleep.look(this.#batches.start)
+    if (untilRetry === null) return ready
+    this.#batches.retryIn(untilRetry)
+    return ready || untilRetry <= 0
   }
 
   /** Until the slow poll, the next retry, or, where others hold what there is, soon: they may die with it. */

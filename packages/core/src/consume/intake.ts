@@ -1,4 +1,5 @@
 import type { BatchOptions, BatchResult } from './batch.js'
+import type { Half } from './claim.js'
 import { type Batch, Claims } from './claims.js'
 import { Gathering } from './gather.js'
 import { Interruptions, setApart } from './interrupted.js'
@@ -21,11 +22,12 @@ export class Intake {
   readonly #interruptions: Interruptions
   readonly #gathering: Gathering | null
 
-  constructor(options: BatchOptions, transactions: TransactionSource, settler: Settler) {
+  /** @param leader the worker's other intake, which sees to all that is not fresh */
+  constructor(options: BatchOptions, transactions: TransactionSource, settler: Settler, leader?: Intake) {
     this.#options = options
     this.#transactions = transactions
     this.#settler = settler
-    this.#claims = new Claims(options)
+    this.#claims = new Claims(options, leader ? leader.#claims : null)
     this.#interruptions = new Interruptions(options.statements)
     const { batch } = options.listener.consume
     this.#gathering = batch && new Gathering(options, batch)
@@ -50,13 +52,13 @@ export class Intake {
    * Claims what is to be handled now, and leaves the transaction to the caller to end. Where there is nothing of it, the
    * transaction has ended, and the result says why.
    */
-  async claim(limit: number): Promise<ClaimedBatch | BatchResult> {
+  async claim(limit: number, half: Half = null): Promise<ClaimedBatch | BatchResult> {
     await this.#gathering?.filled(this.start)
     if (this.#options.stop.draining.aborted) return 'empty'
     const transaction = await this.#claims.begin(this.#transactions)
     let claimed: ClaimedBatch | null = null
     try {
-      const batch = await this.#claims.take(transaction, limit)
+      const batch = await this.#claims.take(transaction, limit, half)
       if (batch === 'paused') return await this.#over(transaction, 'paused')
       const instead = await this.#insteadOf(batch, transaction)
       if (instead) return instead

@@ -53,6 +53,10 @@ export class LeasedBatches implements BatchSource {
     return this.#intake.nextRetry.until
   }
 
+  retryIn(milliseconds: number): void {
+    this.#intake.nextRetry.notLaterThan(milliseconds)
+  }
+
   forget(): void {
     this.#intake.forget()
   }

@@ -42,6 +42,11 @@ export class NextRetry {
     this.#at = 0
   }
 
+  /** One is due in so many milliseconds, at the latest. */
+  notLaterThan(milliseconds: number): void {
+    this.#at = Math.min(this.#at ?? Number.POSITIVE_INFINITY, Date.now() + milliseconds)
+  }
+
   /** It is with another worker: not before that many milliseconds. */
   notBefore(milliseconds: number): void {
     this.#at = Date.now() + milliseconds

@@ -72,9 +72,18 @@ export class Position {
     this.#certain = false
   }
 
+  /** Another one of the same listener has found that every ready notification has an id above `start`. */
+  follow({ start }: Position): void {
+    if (start > this.#start) this.#beginAt(start)
+  }
+
   /** Forget everything: the next claim begins at the head. */
   sweep(): void {
-    this.#start = 0n
+    this.#beginAt(0n)
+  }
+
+  #beginAt(start: bigint): void {
+    this.#start = start
     this.#lowest = null
     this.#candidate = null
     this.#certain = false

@@ -30,10 +30,18 @@ export interface Asleep {
   readonly writers: Writers
   /** Which of them still are. */
   stillWriting(writers: Writers): Promise<Writers>
-  /** Whether a notification of the listener is ready whose id is above this, whether it can be taken or not. */
-  anythingAbove(id: bigint): Promise<boolean>
+  /** What there is of the listener, also what this worker was not told of while it fell asleep. */
+  look(above: bigint): Promise<Stored>
   /** Takes the declaration back. */
   wakeUp(): Promise<void>
+}
+
+/** What a listener has stored. */
+export interface Stored {
+  /** Whether a notification is ready whose id is above the one asked for, whether it can be taken or not. */
+  readonly ready: boolean
+  /** Milliseconds until a retry is due or a lease lapses, below zero where one is; null where nothing waits. */
+  readonly untilRetry: number | null
 }
 
 export interface WakeLineOptions {
@@ -54,10 +62,15 @@ const lockAndLook = (schema: string, writers: string) => /* sql */ `
   from asleep a
 `
 
-const anythingAbove = (schema: string) => /* sql */ `
+const storedAbove = (schema: string) => /* sql */ `
   select exists (
     select from ${schema}.notification n where n.listener = $1 and not n.waiting and n.id > $2
-  ) as ready
+  ) as ready, (
+    select (extract(epoch from n.run_at - clock_timestamp()) * 1000::numeric)::float8
+    from ${schema}.notification n
+    where n.listener = $1 and n.run_at is not null
+    order by n.run_at limit 1
+  ) as until_retry
 `
 
 const wakeSleepers = (schema: string, channel: string) => /* sql */ `
@@ -70,7 +83,7 @@ export class WakeLine {
   readonly #options: WakeLineOptions
   readonly #sleepers = new Map<string, Signal>()
   readonly #ending = new Signal()
-  readonly #sql: Record<'writers' | 'lockAndLook' | 'unlock' | 'anythingAbove' | 'wakeSleepers', string>
+  readonly #sql: Record<'writers' | 'lockAndLook' | 'unlock' | 'storedAbove' | 'wakeSleepers', string>
   #client: pg.Client | null = null
   #connecting: pg.Client | null = null
   #running: Promise<void> | null = null
@@ -84,7 +97,7 @@ export class WakeLine {
       writers,
       lockAndLook: lockAndLook(schema, writers),
       unlock: `select pg_advisory_unlock_shared(${schema}.asleep_key($1))`,
-      anythingAbove: anythingAbove(schema),
+      storedAbove: storedAbove(schema),
       wakeSleepers: wakeSleepers(schema, options.schema),
     }
   }
@@ -124,9 +137,9 @@ export class WakeLine {
         const now = new Set(rows.map((row) => row.virtualtransaction))
         return new Set([...before].filter((writer) => now.has(writer)))
       },
-      anythingAbove: async (id) => {
-        const [answer] = await ask(client, this.#sql.anythingAbove, [listener, id])
-        return answer.ready
+      look: async (above) => {
+        const [answer] = await ask(client, this.#sql.storedAbove, [listener, above])
+        return { ready: answer.ready, untilRetry: answer.until_retry === null ? null : Number(answer.until_retry) }
       },
       // the lock of a lost connection is gone with it
       wakeUp: async () => {
