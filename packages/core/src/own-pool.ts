@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import pg from 'pg'
 import { cut } from './cut.js'
 
@@ -40,10 +41,36 @@ export class OwnPool extends pg.Pool {
 
 /** Clients that are in the set from before they connect until their socket is closed: the pool tells only of those between. */
 const recordedIn = (open: Set<pg.Client>) =>
-  class extends pg.Client {
+  class extends OneWriteClient {
     constructor(config?: pg.ClientConfig) {
       super(config)
       open.add(this)
       this.on('end', () => open.delete(this))
     }
   }
+
+/** Statements that are sent one right after another leave in one packet: to write to a socket costs more than a statement. */
+class OneWriteClient extends pg.Client {
+  #isHeld = false
+
+  constructor(config?: pg.ClientConfig) {
+    super(config)
+    const query = this.query.bind(this) as (...given: unknown[]) => unknown
+    this.query = ((...given: unknown[]) => {
+      this.#hold()
+      return query(...given)
+    }) as typeof this.query
+  }
+
+  #hold(): void {
+    if (this.#isHeld) return
+    this.#isHeld = true
+    const { stream } = (this as unknown as { readonly connection: { readonly stream: Duplex } }).connection
+    stream.cork()
+    // after all that follows without waiting for anything from outside
+    process.nextTick(() => {
+      this.#isHeld = false
+      stream.uncork()
+    })
+  }
+}

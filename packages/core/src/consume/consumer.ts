@@ -46,7 +46,7 @@ export class Consumer {
       ...options,
       sweepMs: options.pollMs,
       onMore: () => void this.#wakeOthers(),
-      onWork: () => this.#wakeUp(),
+      onWork: () => this.#wakeUpSoon(),
     }
     const onFree = () => this.#signal.set()
     this.#batches = leaseMs === null ? new Batches(batches) : new LeasedBatches({ ...batches, onFree }, leaseMs)
@@ -79,11 +79,13 @@ export class Consumer {
         failures = 0
         if (!this.#stopping) await this.#sleep()
       } catch (error) {
+        this.#wakeUp()
         this.#batches.forget()
         this.#options.events.emit('error', { error, listener: this.#name })
         if (!this.#stopping) await this.#signal.wait(reconnectBackoff(++failures))
       }
     }
+    this.#wakeUp()
     await this.#batches.end()
     // what goes back, and what waits for its retry, others may not know of
     await this.#wakeOthers()
@@ -94,6 +96,7 @@ export class Consumer {
       this.#signal.clear()
       const flows = performance.now() - this.#lastWorkAt < flowMs
       const result = await this.#batch()
+      this.#wakeUp()
       more = result === 'full' || (result === 'part' && (flows || !this.#sleepsByNotify))
       if (result === 'part' && flows) {
         await pass(flowMs)
@@ -122,14 +125,16 @@ export class Consumer {
     const asleep = this.#sleepsByNotify ? await this.#options.line.fallAsleep(this.#name) : null
     if (!asleep) return this.#signal.wait(this.#timeToSleep())
     this.#asleep = asleep
-    try {
-      if (await this.#nothingLeft(asleep)) await this.#signal.wait(this.#timeToSleep())
-    } finally {
-      this.#wakeUp()
-    }
+    // it stays declared until the first claim has been made: the claim comes first
+    if (await this.#nothingLeft(asleep)) await this.#signal.wait(this.#timeToSleep())
   }
 
-  /** Not awaited: the first claim, or the handlers of what was found while falling asleep, need not wait for it. */
+  /** Handlers come first: they have waited for it, and nobody waits for this. */
+  #wakeUpSoon(): void {
+    const asleep = this.#asleep
+    if (asleep) setImmediate(() => this.#asleep === asleep && this.#wakeUp())
+  }
+
   #wakeUp(): void {
     const asleep = this.#asleep
     this.#asleep = null

@@ -1,6 +1,7 @@
 import type { Connection, Pool, Queryable, ResultRow } from '../database.js'
 import type { HandlerGate } from './handler-gate.js'
 import { setPlan } from './plan.js'
+import { Statement } from './statement.js'
 
 /** Where the transactions of batches come from: the engine's pool, or, for transactional handlers, an ORM. */
 export interface TransactionSource {
@@ -54,8 +55,18 @@ export async function inTransaction<T>(
 
 /** Transactions on connections of the engine's own pool. A server has `answerMs` milliseconds to begin and to commit. */
 export function poolTransactions(pool: Pool, answerMs: number): TransactionSource {
-  return { begin: (sql) => PoolTransaction.begin(pool, sql, answerMs) }
+  const prologues = new Map<string, Statement>()
+  const prologue = (sql: string) => {
+    const statement = prologues.get(sql) ?? new Statement(sql, { prepared: true, answerMs })
+    prologues.set(sql, statement)
+    return statement
+  }
+  return {
+    begin: async (sql) => PoolTransaction.begin(await pool.connect(), sql, prologue(sql), answerMs),
+  }
 }
+
+const begin = 'begin isolation level read committed'
 
 class PoolTransaction implements BatchTransaction {
   readonly first: Promise<ResultRow>
@@ -64,19 +75,22 @@ class PoolTransaction implements BatchTransaction {
   readonly #answerMs: number
   #committed = false
 
-  private constructor(connection: Connection, answerMs: number, sql: string) {
+  private constructor(connection: Connection, sql: string, prologue: Statement, answerMs: number) {
     this.#connection = connection
     this.#answerMs = answerMs
     this.pipelined = connection.pipeline ?? false
     connection.on('error', ignore) // lost: the next statement reports it
-    this.first = this.#inTime(`begin isolation level read committed; ${sql}`).then(
-      (results) => (results as unknown as { rows: ResultRow[] }[]).at(-1)?.rows[0],
-    )
+    this.first = this.pipelined ? this.#beginAtOnce(prologue) : this.#begin(sql)
     this.first.catch(ignore)
   }
 
-  static async begin(pool: Pool, sql: string, answerMs: number): Promise<PoolTransaction> {
-    const transaction = new PoolTransaction(await pool.connect(), answerMs, sql)
+  static async begin(
+    connection: Connection,
+    sql: string,
+    prologue: Statement,
+    answerMs: number,
+  ): Promise<PoolTransaction> {
+    const transaction = new PoolTransaction(connection, sql, prologue, answerMs)
     if (transaction.pipelined) return transaction
     try {
       await transaction.first
@@ -85,6 +99,17 @@ class PoolTransaction implements BatchTransaction {
       transaction.end()
       throw error
     }
+  }
+
+  async #beginAtOnce(prologue: Statement): Promise<ResultRow> {
+    const [, { rows }] = await Promise.all([this.#inTime(begin), prologue.run(this.#connection, [])])
+    return rows[0]
+  }
+
+  /** What is not prepared can be sent together. */
+  async #begin(sql: string): Promise<ResultRow> {
+    const results = (await this.#inTime(`${begin}; ${sql}`)) as unknown as { rows: ResultRow[] }[]
+    return results.at(-1)?.rows[0]
   }
 
   query(statement: never, values?: unknown[]) {
