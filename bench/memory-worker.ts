@@ -15,7 +15,7 @@ export interface MemoryReport {
   readonly residentPeak: number
 }
 
-/** How often it is looked. A look stops everything for a collection, so it is not taken at each change. */
+/** How often it is looked, at most. A look stops everything for a collection, so it is not taken at each change. */
 const looks = 200
 
 const [url, size] = process.argv.slice(2) as [string, string]
@@ -24,7 +24,7 @@ const heap = () => {
   globalThis.gc?.()
   return process.memoryUsage().heapUsed
 }
-const every = Math.ceil(Number(size) / looks)
+const every = Math.max(100, Math.ceil(Number(size) / looks))
 let heapBefore = 0
 let heapPeak = 0
 let residentPeak = 0

@@ -1,10 +1,11 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { backlogOf, expectStored } from './backlog.ts'
 import type { Benchmark, Stage } from './benchmark.ts'
+import { copyOf } from './database.ts'
 import type { MemoryReport } from './memory-worker.ts'
 import { rounded } from './statistics.ts'
+import { expectStored } from './stored.ts'
 
 const megabytes = (bytes: number) => rounded(bytes / 1024 ** 2, 2)
 
@@ -43,20 +44,20 @@ export const memory: Benchmark = {
         unit: 'MB',
         against,
         ratio: rounded(long.residentPeak / reference.residentPeak, 3),
+        goal: 1.1,
       },
     ]
   },
 }
 
-/** Drains a new backlog in a process of its own. @throws when something was left, or handled twice */
+/** Drains a backlog in a process of its own. @throws when something was left, or handled twice */
 async function drained(stage: Stage, size: number): Promise<MemoryReport> {
-  stage.progress(`storing ${size} changes`)
-  await using database = await backlogOf(stage.serverUrl, size)
+  await using database = await copyOf(stage.serverUrl, await stage.backlog(size))
   const child = fork(fileURLToPath(new URL('./memory-worker.ts', import.meta.url)), [database.url, String(size)], {
     execArgv: [...process.execArgv, '--expose-gc'],
     stdio: 'inherit',
   })
-  stage.progress('draining them')
+  stage.progress(`draining ${size.toLocaleString('en')} changes`)
   const [report] = (await Promise.race([once(child, 'message'), endOf(child)])) as [MemoryReport]
   if (report.handled !== size) throw new Error(`${report.handled} of ${size} changes were handled.`)
   await expectStored(database, 0)

@@ -13,6 +13,10 @@ export class Tally {
     })
   }
 
+  get size(): number {
+    return this.#times.length
+  }
+
   count(id: number): void {
     this.#times[id - 1]!++
     if (++this.#count === this.#times.length) this.#allSeen()

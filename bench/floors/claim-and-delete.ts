@@ -1,6 +1,6 @@
 import pg from 'pg'
-import { expectStored } from '../backlog.ts'
 import type { Database } from '../database.ts'
+import { expectStored } from '../stored.ts'
 
 // the plan that a queue needs: without this the planner reads and sorts the whole table for each thousand
 const byIndex = 'set enable_seqscan = off; set enable_bitmapscan = off'

@@ -8,13 +8,20 @@ const { version } = createRequire(import.meta.url)('graphile-worker/package.json
 
 export const graphileWorker = `graphile-worker ${version}`
 
+export type WorkerOptions = GraphileConfig.WorkerOptions
+
 const common = { noHandleSignals: true, parsedCronItems: [], logger: new Logger(() => () => {}) }
 
 /** Its best for throughput: jobs fetched 500 at once, 24 at work, completed in batches. */
-const forThroughput = { concurrentJobs: 24, localQueue: { size: 500 }, completeJobBatchDelay: 0, failJobBatchDelay: 0 }
+export const forThroughput: WorkerOptions = {
+  concurrentJobs: 24,
+  localQueue: { size: 500 },
+  completeJobBatchDelay: 0,
+  failJobBatchDelay: 0,
+}
 
-/** Its best for latency: a job goes straight from the NOTIFY to a worker that waits for it. */
-const forLatency = { concurrentJobs: 10 }
+/** Each job for itself; also its best for latency: a job goes straight from the NOTIFY to a worker that waits for it. */
+export const forSingleJobs: WorkerOptions = { concurrentJobs: 10 }
 
 /** Stores each notification once more as a job, with the very same JSON as its payload. */
 export async function storeJobs(database: Database): Promise<void> {
@@ -28,13 +35,13 @@ export async function storeJobs(database: Database): Promise<void> {
 }
 
 /** Does every stored job, in this process. @returns milliseconds, connecting included */
-export async function doJobs(database: Database, tally: Tally): Promise<number> {
+export async function doJobs(database: Database, tally: Tally, options: WorkerOptions): Promise<number> {
   const task = (payload: unknown) => {
     const { old, new: media } = payload as { old: { title: string }; new: { id: number; title: string } }
     if (old.title !== media.title) tally.count(media.id)
   }
   const begun = performance.now()
-  const runner = await startRunner(database.url, { drain: task }, forThroughput)
+  const runner = await startRunner(database.url, { drain: task }, options)
   try {
     await tally.complete
     await jobsGone(database)
@@ -54,15 +61,11 @@ async function jobsGone(database: Database): Promise<void> {
 /** A worker that waits for jobs one by one. */
 export async function waitForJobs(url: string, taskList: TaskList): Promise<Pick<Runner, 'stop'>> {
   await runMigrations({ ...common, connectionString: url })
-  return startRunner(url, taskList, forLatency)
+  return startRunner(url, taskList, forSingleJobs)
 }
 
 /** With a pool of its own whose connections may be cut: the database is dropped while they are still closing. */
-async function startRunner(
-  url: string,
-  taskList: TaskList,
-  worker: GraphileConfig.WorkerOptions,
-): Promise<Pick<Runner, 'stop'>> {
+async function startRunner(url: string, taskList: TaskList, worker: WorkerOptions): Promise<Pick<Runner, 'stop'>> {
   const concurrency = worker.concurrentJobs ?? 1
   const pgPool = new pg.Pool({ connectionString: url, max: concurrency + 2 })
   pgPool.on('error', () => {})

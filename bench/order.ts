@@ -1,0 +1,56 @@
+import type { Benchmark, Stage } from './benchmark.ts'
+import { compare } from './compare.ts'
+import { copyOf, type Database } from './database.ts'
+import { backlogOf, drainMedia, type Media, updateOf } from './media-updates.ts'
+import { perSecond, rounded } from './statistics.ts'
+import { Tally } from './tally.ts'
+
+const rows = 200
+
+/** Few rows with many changes each, kept in the order of each row, against the same in any order. */
+export const order: Benchmark = {
+  name: 'order',
+  about: `${rows} rows with 1,000 stored changes each, handled in the order of each row; against order: 'none'`,
+  async run(stage) {
+    const changes = stage.size(1_000, 100)
+    stage.progress(`storing ${rows} × ${changes} changes, twice`)
+    await using ordered = await backlogFor(stage, changes, 'row')
+    await using unordered = await backlogFor(stage, changes, 'none')
+    const sides = {
+      ours: () => rateOn(stage, ordered, changes, 'row'),
+      theirs: () => rateOn(stage, unordered, changes, 'none'),
+    }
+    const { ours, ratio } = await compare(stage, sides, 'per second')
+    const against = `the same with order: 'none'`
+    return [{ name: 'order', value: rounded(ours), unit: 'changes/s', against, ratio: rounded(ratio, 3), goal: 0.8 }]
+  },
+}
+
+async function backlogFor(stage: Stage, updatesOfEach: number, order: 'row' | 'none'): Promise<Database> {
+  const database = await backlogOf(stage.serverUrl, rows, { updatesOfEach, listener: { order } })
+  await database.disconnect()
+  return database
+}
+
+async function rateOn(stage: Stage, backlog: Database, changes: number, order: 'row' | 'none'): Promise<number> {
+  await using copy = await copyOf(stage.serverUrl, backlog)
+  const tally = new Tally(rows * changes)
+  const check = order === 'row' ? inOrder() : () => {}
+  const handle = (media: Media) => {
+    check(media)
+    tally.count((media.id - 1) * changes + updateOf(media))
+  }
+  const { total } = await drainMedia(copy, tally, { listener: { order }, handle })
+  return perSecond(rows * changes, total)
+}
+
+/** @returns a check that throws when a change of a row does not follow the one before it */
+function inOrder(): (media: Media) => void {
+  const last = new Map<number, number>()
+  return (media) => {
+    const before = last.get(media.id) ?? 0
+    const update = updateOf(media)
+    if (update !== before + 1) throw new Error(`Update ${update} of row ${media.id} came after update ${before}.`)
+    last.set(media.id, update)
+  }
+}
