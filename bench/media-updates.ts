@@ -103,7 +103,7 @@ export async function drainMedia(database: Database, tally: Tally, options: Drai
 }
 
 /** Rejects when something fails that should not, a handler or a connection. */
-function failureOf(prisma: MediaClient): Promise<never> {
+export function failureOf(prisma: MediaClient): Promise<never> {
   const failure = new Promise<never>((_, reject) => {
     prisma.$pubsub.on('error', ({ error }) => reject(error))
     prisma.$pubsub.on('failed', ({ error }) => reject(error))

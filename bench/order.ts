@@ -2,6 +2,7 @@ import type { Benchmark, Stage } from './benchmark.ts'
 import { compare } from './compare.ts'
 import { copyOf, type Database } from './database.ts'
 import { backlogOf, drainMedia, type Media, updateOf } from './media-updates.ts'
+import { RowOrder } from './row-order.ts'
 import { perSecond, rounded } from './statistics.ts'
 import { Tally } from './tally.ts'
 
@@ -35,22 +36,11 @@ async function backlogFor(stage: Stage, updatesOfEach: number, order: 'row' | 'n
 async function rateOn(stage: Stage, backlog: Database, changes: number, order: 'row' | 'none'): Promise<number> {
   await using copy = await copyOf(stage.serverUrl, backlog)
   const tally = new Tally(rows * changes)
-  const check = order === 'row' ? inOrder() : () => {}
+  const rowOrder = order === 'row' ? new RowOrder() : null
   const handle = (media: Media) => {
-    check(media)
+    rowOrder?.handle(media)
     tally.count((media.id - 1) * changes + updateOf(media))
   }
   const { total } = await drainMedia(copy, tally, { listener: { order }, handle })
   return perSecond(rows * changes, total)
-}
-
-/** @returns a check that throws when a change of a row does not follow the one before it */
-function inOrder(): (media: Media) => void {
-  const last = new Map<number, number>()
-  return (media) => {
-    const before = last.get(media.id) ?? 0
-    const update = updateOf(media)
-    if (update !== before + 1) throw new Error(`Update ${update} of row ${media.id} came after update ${before}.`)
-    last.set(media.id, update)
-  }
 }

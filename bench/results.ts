@@ -49,6 +49,6 @@ function savedOn(machine: Machine): readonly SavedFigure[] {
 function currentCommit(): string {
   const git = (...args: string[]) =>
     execFileSync('git', args, { cwd: new URL('..', import.meta.url), encoding: 'utf8' })
-  const changed = git('status', '--porcelain', '--', 'packages', 'bench', ':!bench/results') !== ''
+  const changed = git('status', '--porcelain', '--', 'packages', 'bench', ':!bench/results', ':!bench/README.md') !== ''
   return `${git('rev-parse', '--short', 'HEAD').trim()}${changed ? '+' : ''}`
 }
