@@ -10,8 +10,8 @@ export const drainOne: Benchmark = {
   name: 'drain-one',
   about: `one change per transaction, ${workers} at a time; against ${graphileWorker} without batching, ${workers} concurrent jobs`,
   async run(stage) {
-    const size = stage.size(10_000, 2_000)
-    const few = stage.size(2_000, 500)
+    const size = stage.size(6_000, 2_000)
+    const few = stage.size(1_000, 500)
     const theirs = forSingleJobs
     return [
       // those jobs are in no order either

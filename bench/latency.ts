@@ -15,7 +15,7 @@ export const latency: Benchmark = {
   name: 'latency',
   about: `commit until the handler starts, idle worker, p50 and p99; against ${graphileWorker}, one job at a time`,
   async run(stage) {
-    const samples = stage.size(2_000, 200)
+    const samples = stage.size(1_500, 200)
     await using database = await migratedDatabase(stage.serverUrl)
     const prisma = mediaClient(database.url)
     const client = new pg.Client(database.url)
@@ -29,7 +29,7 @@ export const latency: Benchmark = {
     try {
       for (let sample = -warmUp; sample < samples; sample++) {
         if (sample === 0) for (const stopwatch of [ours, theirs]) stopwatch.reset()
-        if (sample >= 0 && sample % 100 === 0) stage.progress(`${sample} of ${samples} samples`)
+        if (sample >= 0 && sample % 500 === 0) stage.progress(`${sample} of ${samples} samples`)
         await ours.time(client, 'insert into media (url) values ($1)', String(sample))
         await theirs.time(client, `select graphile_worker.add_job('latency', to_json($1::text))`, String(sample))
       }

@@ -1,4 +1,4 @@
-import type { ListenerDefaults } from '@pgpubsub/prisma-extension'
+import { type ListenerDefaults, silentLogger } from '@pgpubsub/prisma-extension'
 import { type Database, migratedDatabase } from './database.ts'
 import { closeClient, type MediaClient, mediaClient } from './media-client.ts'
 import { expectReady, expectStored, untilNoneReady } from './stored.ts'
@@ -102,8 +102,9 @@ export async function drainMedia(database: Database, tally: Tally, options: Drai
   }
 }
 
-/** Rejects when something fails that should not, a handler or a connection. */
+/** Rejects when something fails that should not, a handler or a connection. Nothing is logged any more. */
 export function failureOf(prisma: MediaClient): Promise<never> {
+  prisma.$pubsub.logTo(silentLogger)
   const failure = new Promise<never>((_, reject) => {
     prisma.$pubsub.on('error', ({ error }) => reject(error))
     prisma.$pubsub.on('failed', ({ error }) => reject(error))
