@@ -93,8 +93,9 @@ test('it can read, write and call nothing of the engine', async ({ database }) =
   await expect(client.query(`update pgpubsub.notification set attempts = 0`)).rejects.toMatchObject(denied)
   await expect(client.query(`select nextval('pgpubsub.notification_id_seq')`)).rejects.toMatchObject(denied)
   for (const call of [
-    'capture()',
-    'current_context()',
+    '"insert media"()',
+    `context_of('{}')`,
+    `differing('{}', '{}')`,
     `asleep_key('media')`,
     `project('{}', '+{a}')`,
     `row_to_jsonb_by_column(row(1))`,
@@ -104,9 +105,7 @@ test('it can read, write and call nothing of the engine', async ({ database }) =
   // a trigger on a table of one's own would be a way to forge notifications
   await client.query('create temporary table mine (id int)')
   await expect(
-    client.query(
-      `create trigger forged after insert on mine for each row execute function pgpubsub.capture('media', '', '', '')`,
-    ),
+    client.query(`create trigger forged after insert on mine for each row execute function pgpubsub."insert media"()`),
   ).rejects.toMatchObject(denied)
 })
 
@@ -117,12 +116,10 @@ test('even with the schema opened to everyone, tables and functions stay closed'
   const denied = { code: '42501' }
 
   await expect(client.query('select from pgpubsub.notification')).rejects.toMatchObject(denied)
-  await expect(client.query('select pgpubsub.current_context()')).rejects.toMatchObject(denied)
+  await expect(client.query(`select pgpubsub.context_of('{}')`)).rejects.toMatchObject(denied)
   await client.query('create temporary table mine (id int)')
   await expect(
-    client.query(
-      `create trigger forged after insert on mine for each row execute function pgpubsub.capture('media', '', '', '')`,
-    ),
+    client.query(`create trigger forged after insert on mine for each row execute function pgpubsub."insert media"()`),
   ).rejects.toMatchObject(denied)
 })
 

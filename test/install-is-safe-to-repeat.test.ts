@@ -110,6 +110,27 @@ test('a listener that moves to another table or to other operations leaves nothi
   expect(await database.sql('select table_name from pgpubsub.listener')).toEqual([{ table_name: 'tag' }])
 })
 
+test('a trigger has a function of its own, and the function goes with it or with its table', async ({ database }) => {
+  await database.sql('create table passing (id int primary key)')
+  const functions = async () =>
+    (
+      await database.sql(`select proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+        where n.nspname = 'pgpubsub' and p.prorettype = 'trigger'::regtype order by 1`)
+    ).map(({ proname }) => proname)
+  const passing = { name: 'x'.repeat(63), table: 'passing', operations: ['insert'] } as const
+  await program(database, { operations: ['insert', 'update'] }, passing).install()
+  expect(await functions()).toEqual([
+    expect.stringMatching(/^insert [0-9a-f]{16}$/),
+    'insert listener 0',
+    'update listener 0',
+  ])
+
+  await database.sql('drop table passing')
+  await program(database, { operations: ['update'] }).install()
+
+  expect(await functions()).toEqual(['update listener 0'])
+})
+
 test('a trigger that was disabled, lost its comment, or was dropped by hand is put right', async ({ database }) => {
   const core = program(database, { operations: ['insert', 'update', 'delete'] })
   await core.install()

@@ -146,22 +146,22 @@ test('a role that may see little is told so, and what it cannot examine is named
 
 test('the function behind the triggers, when it was changed', async ({ database }) => {
   const engine = await installed(database)
-  await database.sql('alter function pgpubsub.capture() security invoker')
+  await database.sql('alter function pgpubsub."insert items"() security invoker')
   expect(await found(engine, 'function-rights')).toMatchObject([
-    { severity: 'problem', remedy: 'alter function "pgpubsub".capture() security definer.' },
+    { severity: 'problem', remedy: 'alter function "pgpubsub"."insert items"() security definer.' },
   ])
   await database.sql(
-    'alter function pgpubsub.capture() security definer; alter function pgpubsub.capture() reset search_path',
+    'alter function pgpubsub."insert items"() security definer; alter function pgpubsub."insert items"() reset search_path',
   )
   expect(await found(engine, 'function-rights')).toMatchObject([{ message: expect.stringContaining('search_path') }])
   const { role } = await createRole(database)
-  await database.sql(`alter function pgpubsub.capture() set search_path to pg_catalog, pg_temp;
-    grant create on schema pgpubsub to ${role}; alter function pgpubsub.capture() owner to ${role}`)
+  await database.sql(`alter function pgpubsub."insert items"() set search_path to pg_catalog, pg_temp;
+    grant create on schema pgpubsub to ${role}; alter function pgpubsub."insert items"() owner to ${role}`)
   expect(await found(engine, 'function-rights')).toMatchObject([
     { message: expect.stringContaining(`Its owner, ${role}, may not write`) },
   ])
   await expect(database.sql('insert into item values (1, 1)'), 'what it warns of').rejects.toThrow()
-  await database.sql('alter function pgpubsub.capture() owner to current_user')
+  await database.sql('alter function pgpubsub."insert items"() owner to current_user')
   expect(await codes(engine)).toEqual([])
 })
 
@@ -173,7 +173,7 @@ test('rights that everyone has by mistake', async ({ database }) => {
     'select on pgpubsub.notification',
     'select (old) on pgpubsub.dead_letter',
     'usage on sequence pgpubsub.notification_id_seq',
-    'execute on function pgpubsub.capture()',
+    'execute on function pgpubsub."insert items"()',
     'create on schema pgpubsub',
   ]
   for (const mistake of mistakes) {

@@ -54,9 +54,9 @@ export const missingWorkerRights: Examination = async ({ db, schema, role }) => 
   ]
 }
 
-// The trigger's function writes with the rights of its owner, in a search path of its own.
-const captureFunction = /* sql */ `
-  select pg_get_userbyid(p.proowner) as owner, p.prosecdef as definer,
+// The triggers' functions write with the rights of their owner, in a search path of their own.
+const captureFunctions = /* sql */ `
+  select p.proname as name, pg_get_userbyid(p.proowner) as owner, p.prosecdef as definer,
     coalesce(p.proconfig, '{}') && array['search_path=pg_catalog, pg_temp'] as path,
     has_schema_privilege(p.proowner, n.oid, 'usage')
       and coalesce((
@@ -64,17 +64,18 @@ const captureFunction = /* sql */ `
         where c.relnamespace = n.oid and c.relname = 'notification'
       ), false)
       and not exists (
-        select from pg_proc f where f.pronamespace = n.oid and not has_function_privilege(p.proowner, f.oid, 'execute')
+        select from pg_proc f where f.pronamespace = n.oid and f.prorettype <> p.prorettype and not has_function_privilege(p.proowner, f.oid, 'execute')
       ) as rights
   from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-  where n.nspname = $1 and p.proname = 'capture'
+  where n.nspname = $1 and p.prorettype = 'trigger'::regtype
+  order by p.proname
 `
 
-/** The function behind the triggers, when somebody has changed it. */
+/** The functions behind the triggers, when somebody has changed one. */
 export const captureRights: Examination = async ({ db, schema }) => {
-  const name = `${identifier(schema)}.capture()`
-  const { rows } = await db.query(captureFunction, [schema])
-  return rows.flatMap(({ owner, definer, path, rights }) => {
+  const { rows } = await db.query(captureFunctions, [schema])
+  return rows.flatMap(({ name: functionName, owner, definer, path, rights }) => {
+    const name = `${identifier(schema, functionName)}()`
     const finding = (message: string, remedy: string): Finding => ({
       code: 'function-rights',
       severity: 'problem',

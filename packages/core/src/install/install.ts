@@ -3,11 +3,12 @@ import { reconnectBackoff } from '../consume/backoff.js'
 import type { Connection, Pool, Queryable } from '../database.js'
 import { PubSubError } from '../errors.js'
 import type { ListenerDefinition } from '../listener.js'
-import { doBlock, identifier, literal } from '../quote.js'
+import { doBlock, literal } from '../quote.js'
 import { installedListeners, installedTriggers, installedVersion } from './installed.js'
 import { engineSql, engineVersion } from './migrations/index.js'
 import {
   dropTriggerSql,
+  dropUnusedFunctionsSql,
   findDrift,
   forgetListenersSql,
   type PlannedListener,
@@ -114,7 +115,11 @@ async function change(
   const drops = drift.orphaned.map(dropTriggerSql)
   const creations = [...drift.missing, ...drift.outdated, ...drift.disabled].map((trigger) => trigger.sql)
   const records = planned.map((listener) => recordListenerSql(schema, listener))
-  await connection.query([...drops, ...creations, ...records, forgetListenersSql(schema, planned)].join('\n'))
+  await connection.query(
+    [...drops, ...creations, ...records, forgetListenersSql(schema, planned), dropUnusedFunctionsSql(schema)].join(
+      '\n',
+    ),
+  )
   return { ...report, engine: { from: version, to: engineVersion } }
 }
 
@@ -142,7 +147,7 @@ export async function installSql(
     (listener) =>
       `-- listener ${JSON.stringify(listener.definition.name)}\n${[...listener.triggers.map((trigger) => trigger.sql), recordListenerSql(schema, listener)].join('\n')}`,
   )
-  return `${[engineSql(schema), dropOthersSql(schema, planned), ...listeners, forgetListenersSql(schema, planned)].join('\n\n')}\n`
+  return `${[engineSql(schema), dropOthersSql(schema, planned), ...listeners, forgetListenersSql(schema, planned), dropUnusedFunctionsSql(schema)].join('\n\n')}\n`
 }
 
 function dropOthersSql(schema: string, planned: readonly PlannedListener[]): string {
@@ -156,7 +161,8 @@ begin
   for other in
     select t.tgname, t.tgrelid::regclass as relation
     from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
-    where t.tgfoid = to_regprocedure(${literal(`${identifier(schema)}.capture()`)}) and t.tgparentid = 0${others}
+    join pg_proc p on p.oid = t.tgfoid join pg_namespace pn on pn.oid = p.pronamespace
+    where pn.nspname = ${literal(schema)} and t.tgparentid = 0${others}
   loop
     execute format('drop trigger %I on %s', other.tgname, other.relation);
   end loop;

@@ -33,7 +33,7 @@ const readTriggers = /* sql */ `
   join pg_namespace n on n.oid = c.relnamespace
   join pg_proc p on p.oid = t.tgfoid
   join pg_namespace pn on pn.oid = p.pronamespace
-  where pn.nspname = $1 and p.proname = 'capture' and t.tgparentid = 0
+  where pn.nspname = $1 and t.tgparentid = 0
   order by n.nspname, c.relname, t.tgname
 `
 

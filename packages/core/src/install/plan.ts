@@ -2,7 +2,7 @@ import type { Queryable } from '../database.js'
 import type { ListenerDefinition } from '../listener.js'
 import { readTable } from '../publish/table.js'
 import { type Trigger, triggersOf } from '../publish/trigger.js'
-import { identifier, literal } from '../quote.js'
+import { doBlock, identifier, literal } from '../quote.js'
 import type { InstalledTrigger } from './installed.js'
 
 /** A listener with the triggers it needs in this database. */
@@ -50,6 +50,21 @@ export function findDrift(planned: readonly PlannedListener[], installed: readon
 
 export const dropTriggerSql = (trigger: Pick<Trigger, 'name' | 'table'>) =>
   `drop trigger if exists ${identifier(trigger.name)} on ${identifier(trigger.table.schema, trigger.table.name)};`
+
+/** Drops the functions whose trigger is gone, also with its table. */
+export const dropUnusedFunctionsSql = (schema: string) =>
+  doBlock(`declare
+  unused record;
+begin
+  for unused in
+    select p.oid::regprocedure as function
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+    where n.nspname = ${literal(schema)} and p.prorettype = 'trigger'::regtype
+      and not exists (select from pg_trigger t where t.tgfoid = p.oid)
+  loop
+    execute format('drop function %s', unused.function);
+  end loop;
+end`)
 
 /** Writes the listener into the engine's own list. */
 export function recordListenerSql(schema: string, { definition, triggers }: PlannedListener): string {

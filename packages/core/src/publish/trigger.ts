@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import type { Operation } from '../change.js'
 import { PubSubError } from '../errors.js'
 import type { ListenerDefinition, TableName } from '../listener.js'
-import { arrayText, identifier, literal } from '../quote.js'
+import { identifier, literal } from '../quote.js'
+import { captureFunction } from './capture.js'
 import type { Table } from './table.js'
 
 /** One trigger of a listener. There is one per operation and table: a `WHEN` may name `old` and `new` only where both exist. */
@@ -11,7 +12,7 @@ export interface Trigger {
   readonly table: TableName
   /** Kept in the trigger's comment; another one there means that the trigger is outdated. */
   readonly hash: string
-  /** Creates the trigger, or replaces it without a moment in which there is none. */
+  /** Creates the trigger and its function, or replaces them without a moment in which there is none. */
   readonly sql: string
 }
 
@@ -32,17 +33,22 @@ function triggerOn(
   operation: Operation,
 ): Trigger {
   const name = triggerName(schema, definition.name, operation)
+  const functionNamed = functionName(definition.name, operation)
   const on = identifier(target.schema, target.name)
   const level = operation === 'truncate' ? 'statement' : 'row'
   const condition = operation === 'update' ? `\n  when (${reallyChanged(definition, table)})` : ''
   const create = `create or replace trigger ${identifier(name)}
   ${definition.timing} ${operation} on ${on}
   for each ${level}${condition}
-  execute function ${identifier(schema)}.capture(${captureArguments(definition, table).join(', ')});`
-  const hash = createHash('sha256').update(create).digest('hex').slice(0, 16)
+  execute function ${identifier(schema, functionNamed)}();`
+  const capture = captureFunction(schema, functionNamed, definition, table, operation)
+  const hash = createHash('sha256')
+    .update(capture + create)
+    .digest('hex')
+    .slice(0, 16)
   const comment = `pgpubsub ${hash}: writes changes for the listener ${JSON.stringify(definition.name)}`
   const enable = `alter table ${on} enable trigger ${identifier(name)};`
-  const sql = `${create}\ncomment on trigger ${identifier(name)} on ${on} is ${literal(comment)};\n${enable}`
+  const sql = `${capture}\n${create}\ncomment on trigger ${identifier(name)} on ${on} is ${literal(comment)};\n${enable}`
   return { name, table: { schema: target.schema, name: target.name }, hash, sql }
 }
 
@@ -57,22 +63,11 @@ function triggerName(schema: string, listener: string, operation: Operation): st
   return `~pgpubsub ${operation} ${hash}`
 }
 
-function captureArguments(definition: ListenerDefinition, table: Table): string[] {
-  const key = definition.order === 'row' ? literal(arrayText(table.key)) : literal('')
-  return [literal(definition.name), key, storedArgument(definition, table), literal(definition.wake)]
-}
-
-function storedArgument({ stored }: ListenerDefinition, table: Table): string {
-  switch (stored.kind) {
-    case 'all':
-      return literal('')
-    case 'key':
-      return literal(`+${arrayText(table.key)}`)
-    case 'only':
-      return literal(`+${arrayText(stored.columns)}`)
-    case 'except':
-      return literal(`-${arrayText(stored.columns)}`)
-  }
+/** With a blank in it, so that no function of the engine itself has the name. */
+function functionName(listener: string, operation: Operation): string {
+  const name = `${operation} ${listener}`
+  if (Buffer.byteLength(name) <= 63) return name
+  return `${operation} ${createHash('sha256').update(listener).digest('hex').slice(0, 16)}`
 }
 
 function reallyChanged({ columns, timing }: ListenerDefinition, table: Table): string {

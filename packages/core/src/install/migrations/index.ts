@@ -1,12 +1,12 @@
 import { doBlock, identifier } from '../../quote.js'
 import { notificationTable } from './0001-notification-table.js'
-import { captureFunction } from './0002-capture-function.js'
+import { captureSupport } from './0002-capture-support.js'
 import { workerTable } from './0003-worker-table.js'
 
 /** Numbered from 1 in this order. Forward only: what was released is never edited, only followed. */
 const migrations: readonly ((schemaName: string) => string)[] = [
   (schemaName) => notificationTable(identifier(schemaName)),
-  captureFunction,
+  captureSupport,
   (schemaName) => workerTable(identifier(schemaName)),
 ]
 
