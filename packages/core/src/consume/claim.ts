@@ -81,8 +81,11 @@ const claimAny = (schema: string) => /* sql */ `
   ${summary(schema, 'null::text')}
 `
 
+const differ = (one: string, other: string) =>
+  `(select pg_catalog.count(*) from ${one}) <> (select pg_catalog.count(*) from ${other})`
+
 /**
- * The same, `$5` keys known to be blocked, in the order of each row.
+ * The same, `$5` keys known to be blocked, `$6` how many to look at, in the order of each row.
  *
  * The lock on the oldest notification of a key is the lock on the key. Writers of one row queue on that row's lock, so
  * whoever sees a notification sees all older ones of its key: the oldest is the same for everyone, and only who locks it
@@ -92,10 +95,14 @@ const claimAny = (schema: string) => /* sql */ `
  * notification may appear while a younger one is being handled. So the ones behind the oldest are locked as well, and
  * the key is taken only where all of them could be.
  *
- * A half may have nothing: so no more than three times the limit is looked at for it.
+ *   page: the next ready ones ─► head: the oldest of each key, as far as they can be locked
+ *                             ─► wanted: those behind them, up to the limit ─► behind: as far as they can be locked
+ *                             ─► broken: keys of which something wanted could not be ─► untaken: the rest of the page
+ *
+ * A half may have nothing: so no more than three times as many are looked at for it.
  *
  * In most pages every key is there once, and none is with another worker: then the counts say so, and the joins that look
- * for what is behind and what is blocked are not made.
+ * for what is behind and what is not taken are not made.
  */
 const claimByRow = (schema: string) => /* sql */ `
   with page as materialized (
@@ -104,10 +111,10 @@ const claimByRow = (schema: string) => /* sql */ `
       select ${raw}, coalesce(n.key, n.id) as lane, ${lockedBefore}
       from ${schema}.notification n
       where n.listener = $1 and not n.waiting and n.id > $2
-        and coalesce(n.key, n.id) <> all ($5::bigint[])
+        and coalesce(n.key, n.id) not in (select pg_catalog.unnest($5::bigint[]))
         and (
           (select not exists (
-            select from ${schema}.notification w where w.listener = $1 and w.waiting_key is not null
+            select from ${schema}.notification w where w.listener = $1 and w.run_at is not null
           ))
           or not exists (
             select from ${schema}.notification w
@@ -116,32 +123,49 @@ const claimByRow = (schema: string) => /* sql */ `
           )
         )
       order by n.id
-      limit case when $4::bigint is null then $3::bigint else $3::bigint * 3::bigint end
+      limit case when $4::bigint is null then $6::bigint else $6::bigint * 3::bigint end
     ) n
     where ${isOfHalf}
-    limit $3
+    limit $6
   ), head as materialized (
     select n.id, coalesce(n.key, n.id) as lane
     from ${schema}.notification n
     where n.listener = $1 and not n.waiting
       and n.id = any (array(select pg_catalog.min(p.id) from page p group by p.lane))
+    order by n.id
+    limit $3
     for update skip locked
+  ), wanted as materialized (
+    select p.id, p.lane
+    from page p join head h on h.lane = p.lane and h.id <> p.id
+    where ${differ('page', 'head')}
+    order by p.id
+    limit $3::bigint - (select pg_catalog.count(*) from head)
   ), behind as materialized (
     select n.id
     from ${schema}.notification n
-    where n.listener = $1 and not n.waiting
-      and n.id = any (array(
-        select p.id from page p join head h on h.lane = p.lane and h.id <> p.id
-        where (select pg_catalog.count(*) from page) <> (select pg_catalog.count(*) from head)
-      ))
+    where n.listener = $1 and not n.waiting and n.id = any (array(select w.id from wanted w))
     for update skip locked
+  ), broken as materialized (
+    select w.lane
+    from wanted w left join behind b on b.id = w.id
+    where b.id is null and ${differ('wanted', 'behind')}
   ), locked as materialized (
     select h.id from head h union all select b.id from behind b
+  ), untaken as materialized (
+    select p.id
+    from page p left join locked l on l.id = p.id
+    where (l.id is null or p.lane in (select b.lane from broken b)) and ${differ('page', 'locked')}
   ), blocked as materialized (
-    select distinct p.lane from page p left join locked l on l.id = p.id
-    where l.id is null and (select pg_catalog.count(*) from page) <> (select pg_catalog.count(*) from locked)
+    select o.lane
+    from (select p.lane, pg_catalog.min(p.id) as id from page p where ${differ('page', 'locked')} group by p.lane) o
+    where o.id not in (select h.id from head h)
+      -- all before the last one that was locked were tried; where fewer were locked than might be, all were
+      and ((select pg_catalog.count(*) from head) < $3::bigint or o.id < (select pg_catalog.max(h.id) from head h))
+    union
+    select b.lane from broken b
   )
-  ${packed('p.lane not in (select b.lane from blocked b)', noSummary)}
+  ${packed('p.id not in (select u.id from untaken u)', noSummary)}
   ${summary(schema, "(select pg_catalog.string_agg(b.lane::text, ',') from blocked b)")}
 `
 
@@ -181,6 +205,14 @@ const claimDue = (schema: string) => /* sql */ `
   ${packedWaiting}
 `
 
+export interface ClaimOptions {
+  readonly half?: Half
+  /** Keys that are known to be blocked. */
+  readonly blocked?: readonly string[]
+  /** Among how many it may look for those that can be taken, where it has to look for them. */
+  readonly look?: number
+}
+
 /** The statements that take notifications for one listener, in the transaction of the caller. */
 export class Claimer {
   readonly #listener: string
@@ -202,19 +234,19 @@ export class Claimer {
     db: Queryable,
     above: bigint,
     limit: number,
-    half: Half = null,
-    blocked: readonly string[] = [],
+    { half = null, blocked = [], look = limit }: ClaimOptions = {},
   ): Promise<Claim> {
     const values: unknown[] = [this.#listener, above, limit, half]
-    if (this.#order === 'row') values.push(blocked)
+    if (this.#order === 'row') values.push(blocked, look)
     const { rows } = await this.#fresh.run(db, values)
     const page = rows.find(({ looked }) => looked !== null)
+    const claimed = unpack(rows.filter((row) => row !== page))
     return {
-      claimed: unpack(rows.filter((row) => row !== page)),
+      claimed,
       blockedKeys: page.blocked?.split(',') ?? [],
       lowestId: page.lowest && BigInt(page.lowest),
       highestId: page.highest && BigInt(page.highest),
-      full: Number(page.looked) === limit,
+      full: Number(page.looked) === (this.#order === 'row' ? look : limit) || claimed.length >= limit,
     }
   }
 

@@ -3,9 +3,11 @@ import type { Listener } from '../listener.js'
 import { identifier } from '../quote.js'
 import { type Claim, type Claimed, Claimer, type Half } from './claim.js'
 import { NextRetry } from './next-retry.js'
+import { type Passed, PassedOver } from './passed-over.js'
 import { isPaused } from './pause.js'
 import { setPlan } from './plan.js'
 import { Position } from './position.js'
+import { Settled } from './settled.js'
 import { Statement, type StatementOptions } from './statement.js'
 import type { BatchTransaction, TransactionSource } from './transaction.js'
 import { currentWriters, markAsWriter } from './writers.js'
@@ -18,6 +20,12 @@ export interface ClaimsOptions {
   readonly statements: StatementOptions
   /** Called when there is more than one claim takes. */
   readonly onMore: () => void
+}
+
+/** The first claim of a transaction, and what was passed over for it. */
+interface Page {
+  readonly passed: Passed | null
+  readonly claim: Claim
 }
 
 /** What a transaction has claimed: fresh notifications, or ones that waited for their retry; never both. */
@@ -42,6 +50,9 @@ const prologue = (schema: string, { definition, consume }: Listener) => /* sql *
     ${consume.transactional ? `, ${markAsWriter(schema)}` : ''}
   from pg_current_snapshot() s`
 
+/** The most notifications that are looked at where others hold the first ones. */
+const furthest = 1_000
+
 // A look at the locks costs about as much as a claim of a few rows, so it is not taken before each.
 const lookMs = 20
 
@@ -50,10 +61,13 @@ export class Claims {
   readonly #options: ClaimsOptions
   readonly #claimer: Claimer
   readonly #position = new Position()
+  readonly #settled = new Settled()
+  readonly #passedOver: PassedOver
   readonly #nextRetry: NextRetry
   readonly #leader: Claims | null
   readonly #currentWriters: Statement
   readonly #prologue: string
+  #further = 0
   #nextSweepAt = 0
   #nextLookAt = 0
   /** The last claim had to begin where the one before did, for a writer's sake. */
@@ -68,6 +82,7 @@ export class Claims {
     this.#prologue = prologue(schema, listener)
     this.#claimer = new Claimer(schema, name, order, statements)
     this.#nextRetry = leader?.nextRetry ?? new NextRetry(schema, name, statements)
+    this.#passedOver = new PassedOver(schema, name, statements)
     this.#currentWriters = new Statement(currentWriters(schema), statements)
   }
 
@@ -84,6 +99,7 @@ export class Claims {
   /** A claim has failed, or what came of it is not known: the next one begins at the head. */
   forget(): void {
     this.#position.sweep()
+    this.#passedOver.forget()
   }
 
   /** Begins a transaction to claim in. */
@@ -104,6 +120,11 @@ export class Claims {
     return this.#retryIsDue || this.#sweepIsDue || this.#wasHeldBack
   }
 
+  /** A look at the writers may help. */
+  get #isHeldBack(): boolean {
+    return this.#position.isHeldBack || this.#passedOver.isUnsettled
+  }
+
   get #retryIsDue(): boolean {
     return !this.#leader && this.#nextRetry.isDue
   }
@@ -114,30 +135,33 @@ export class Claims {
 
   /** The claim is sent together with the beginning of the transaction. */
   async #takeAtOnce(transaction: BatchTransaction, limit: number, half: Half): Promise<Batch | 'paused'> {
-    const claiming = this.#claimer.fresh(transaction, this.#position.start, limit, half)
+    const claiming = this.#firstPage(transaction, limit, half)
     claiming.catch(() => {}) // where the beginning has failed, that is reported
     const { paused } = this.#observe(await transaction.first)
-    this.#wasHeldBack = this.#position.isHeldBack
-    const claim = await claiming
-    return paused ? 'paused' : this.#takeFresh(transaction, limit, half, claim)
+    this.#wasHeldBack = this.#isHeldBack
+    const first = await claiming
+    return paused ? 'paused' : this.#takeFresh(transaction, limit, half, first)
   }
 
   async #lookAndTake(transaction: BatchTransaction, limit: number, half: Half): Promise<Batch | 'paused'> {
     const { paused } = this.#observe(await transaction.first)
-    if (this.#position.isHeldBack) await this.#lookAtWriters(transaction)
-    this.#wasHeldBack = this.#position.isHeldBack && Date.now() >= this.#nextLookAt
+    if (this.#isHeldBack) await this.#lookAtWriters(transaction)
+    this.#wasHeldBack = this.#isHeldBack && Date.now() >= this.#nextLookAt
     if (paused) return 'paused'
     const sweeps = this.#sweepIsDue
     if (sweeps) {
       this.#nextSweepAt = Date.now() + this.#options.sweepMs
       this.#position.sweep()
+      this.#passedOver.forget()
       await this.#nextRetry.refresh(transaction)
     }
     return this.#takeDueOrFresh(transaction, limit, sweeps ? null : half)
   }
 
   #observe(first: ResultRow): ResultRow {
-    this.#position.observe({ oldest: BigInt(first.oldest), next: BigInt(first.next) })
+    const running = { oldest: BigInt(first.oldest), next: BigInt(first.next) }
+    this.#position.observe(running)
+    this.#settled.observe(running)
     return first
   }
 
@@ -145,13 +169,18 @@ export class Claims {
     if (Date.now() < this.#nextLookAt) return
     this.#nextLookAt = Date.now() + lookMs
     const { rows } = await this.#currentWriters.run(db, [])
-    this.#position.observeWriters(new Set(rows.map((row) => row.virtualtransaction as string)))
+    const writers = new Set(rows.map((row) => row.virtualtransaction as string))
+    this.#position.observeWriters(writers)
+    this.#settled.observeWriters(writers)
   }
 
   async #takeDueOrFresh(db: Queryable, limit: number, half: Half): Promise<Batch> {
     if (!this.#retryIsDue) return this.#takeFresh(db, limit, half)
     const due = await this.#claimer.due(db, limit)
-    if (due.length > 0) return { notifications: due, waiting: true, more: true, blocked: false }
+    if (due.length > 0) {
+      this.#passedOver.forget() // what waited for them may be among it
+      return { notifications: due, waiting: true, more: true, blocked: false }
+    }
     await this.#nextRetry.refresh(db)
     if (!this.#retryIsDue) return this.#takeFresh(db, limit, half)
     // it is with another worker: it is asked for again, but not before every claim
@@ -159,22 +188,60 @@ export class Claims {
     return { ...(await this.#takeFresh(db, limit, half)), blocked: true }
   }
 
-  /** @param sent the first claim, where it has been made */
-  async #takeFresh(db: Queryable, limit: number, half: Half, sent?: Claim): Promise<Batch> {
+  async #takeFresh(db: Queryable, limit: number, half: Half, sent?: Page): Promise<Batch> {
+    const first = sent ?? (await this.#firstPage(db, limit, half))
+    if (!first.passed) return this.#takeFrom(db, limit, half, first.claim)
+    const { claimed, full } = first.claim
+    if (!full || claimed.length === 0) this.#passedOver.forget()
+    if (claimed.length === 0) return this.#takeFresh(db, limit, half)
+    if (full) this.#options.onMore()
+    // what was passed over is looked at again
+    return { notifications: claimed, waiting: false, more: true, blocked: true }
+  }
+
+  /** Claims behind what is known to be blocked, else where ready notifications begin. */
+  async #firstPage(db: Queryable, limit: number, half: Half): Promise<Page> {
+    const passed = half === null ? this.#passedOver.current : null
+    const above = passed?.upTo ?? this.#position.start
+    return { passed, claim: await this.#page(db, above, limit, half, passed?.keys ?? []) }
+  }
+
+  async #page(db: Queryable, above: bigint, limit: number, half: Half, blocked: readonly string[]): Promise<Claim> {
+    const claim = await this.#claimer.fresh(db, above, limit, { half, blocked, look: this.#look(limit) })
+    this.#lookFurther(claim, limit)
+    return claim
+  }
+
+  /** Page after page, until something can be taken. */
+  async #takeFrom(db: Queryable, limit: number, half: Half, first: Claim): Promise<Batch> {
     const { start } = this.#position
+    if (first.lowestId !== null) this.#position.saw(first.lowestId, first.claimed.length > 0)
     const blockedKeys: string[] = []
-    for (let above = start; ; ) {
-      const claim = (above === start && sent) || (await this.#claimer.fresh(db, above, limit, half, blockedKeys))
-      if (above === start && claim.lowestId !== null) this.#position.saw(claim.lowestId, claim.claimed.length > 0)
+    for (let above = start, claim = first; ; claim = await this.#page(db, above, limit, half, blockedKeys)) {
       const notifications =
         above === start ? claim.claimed : await this.#claimer.withoutOvertaking(db, start, above, claim.claimed)
       if (claim.full && notifications.length > 0) this.#options.onMore()
       if (!claim.full || notifications.length > 0) {
+        const [next] = notifications
+        if (next && claim.highestId !== null) {
+          this.#settled.saw(claim.highestId)
+          if (half === null) await this.#passedOver.remember(db, start, next.id, this.#settled.id)
+        }
         const blocked = above > start || claim.lowestId !== null
         return { notifications, waiting: false, more: claim.full, blocked }
       }
       blockedKeys.push(...claim.blockedKeys)
       above = claim.highestId as bigint
     }
+  }
+
+  /** As many as are to be taken, and more where others hold what comes first. */
+  #look(limit: number): number {
+    return Math.max(limit, this.#further)
+  }
+
+  #lookFurther({ claimed, blockedKeys }: Claim, limit: number): void {
+    if (blockedKeys.length === 0) this.#further = 0
+    else if (claimed.length < limit) this.#further = Math.min(this.#look(limit) * 4, furthest)
   }
 }

@@ -22,6 +22,8 @@ const flowMs = 4
 // How long what a writer stored before we fell asleep may wait after its commit, where that writer took long.
 const longestLookMs = 250
 
+const betweenWakesMs = 20
+
 /**
  * Consumes the notifications of one listener in one worker, until it is stopped.
  *
@@ -36,6 +38,8 @@ export class Consumer {
   #lastWorkAt = 0
   /** Something was handled since `drained` was last told. */
   #handledSome = false
+  #wakingOthers: NodeJS.Timeout | null = null
+  #othersWokenAt = 0
   /** While it is declared asleep, writers notify. */
   #asleep: Asleep | null = null
 
@@ -45,7 +49,7 @@ export class Consumer {
     const batches = {
       ...options,
       sweepMs: options.pollMs,
-      onMore: () => void this.#wakeOthers(),
+      onMore: () => this.#wakeOthersSoon(),
       onWork: () => this.#wakeUpSoon(),
     }
     const onFree = () => this.#signal.set()
@@ -87,6 +91,7 @@ export class Consumer {
     }
     this.#wakeUp()
     await this.#batches.end()
+    clearTimeout(this.#wakingOthers ?? undefined)
     // what goes back, and what waits for its retry, others may not know of
     await this.#wakeOthers()
   }
@@ -173,6 +178,18 @@ export class Consumer {
     const untilUnblocked = 20 * 2 ** Math.min(this.#blockedRounds, 5)
     // a retry that is due and was not claimed is with another worker too
     return Math.min(pollMs, untilRetry || pollMs, untilUnblocked)
+  }
+
+  /** After a moment, where they were just told: small batches follow each other faster than others can wake up. */
+  #wakeOthersSoon(): void {
+    this.#wakingOthers ??= setTimeout(
+      () => {
+        this.#wakingOthers = null
+        this.#othersWokenAt = performance.now()
+        void this.#wakeOthers()
+      },
+      this.#othersWokenAt + betweenWakesMs - performance.now(),
+    )
   }
 
   #wakeOthers(): Promise<void> {

@@ -1,12 +1,5 @@
+import { Ended, type Running } from './ended.js'
 import type { Writers } from './writers.js'
-
-/** What ran when a claim began, as its snapshot has it. */
-export interface Running {
-  /** The oldest transaction that runs. */
-  readonly oldest: bigint
-  /** Above every transaction that has ended; some that run may be above it too. */
-  readonly next: bigint
-}
 
 /**
  * Where the ready notifications of a listener begin, as far as this worker knows: a claim that starts at the head of the
@@ -19,18 +12,14 @@ export interface Running {
  * something below it, where it is still there.
  *
  * Which transactions ran is known by their ids, as soon as the one of claim 1 has ended: it took its own later than they
- * did. A claim that locked nothing has none, so after it only the locks tell.
- *
- * Transactions that run for long but write no notification would hold the start back for nothing. So where their ids do
- * not tell, the locks do: who takes an id has a write lock on the table until it ends.
+ * did. A claim that locked nothing has none, so after it only the locks tell, see {@link Ended}.
  */
 export class Position {
   #start = 0n
   #lowest: bigint | null = null
   /** Whether the claim that saw it had a transaction id. */
   #lowestHasId = false
-  #candidate: { readonly start: bigint; readonly youngest: bigint | null; writers: Writers | null } | null = null
-  #certain = false
+  #candidate: { readonly start: bigint; readonly before: Ended } | null = null
 
   /** Every ready notification has an id above this, and so will all that come. */
   get start(): bigint {
@@ -39,24 +28,21 @@ export class Position {
 
   /** Whether a look at the writers might let the start move. */
   get isHeldBack(): boolean {
-    return this.#candidate !== null && !this.#certain
+    return this.#candidate !== null && !this.#candidate.before.isCertain
   }
 
   /** Call before each claim. */
-  observe({ oldest, next }: Running): void {
+  observe(running: Running): void {
     if (this.#candidate === null && this.#lowest !== null && this.#lowest > this.#start) {
-      this.#candidate = { start: this.#lowest, youngest: this.#lowestHasId ? next : null, writers: null }
+      this.#candidate = { start: this.#lowest, before: new Ended(this.#lowestHasId ? running.next : null) }
     }
     this.#lowest = null
-    const youngest = this.#candidate?.youngest ?? null
-    this.#certain = youngest !== null && oldest >= youngest
+    this.#candidate?.before.observe(running)
   }
 
   /** Call between {@link observe} and the claim, with who has a write lock on the notifications now. */
   observeWriters(now: Writers): void {
-    if (this.#candidate === null) return
-    this.#candidate.writers ??= now
-    this.#certain ||= ![...this.#candidate.writers].some((writer) => now.has(writer))
+    this.#candidate?.before.observeWriters(now)
   }
 
   /**
@@ -66,10 +52,9 @@ export class Position {
   saw(lowestId: bigint, locked: boolean): void {
     this.#lowest = lowestId - 1n
     this.#lowestHasId = locked
-    if (this.#candidate === null || !this.#certain) return
+    if (!this.#candidate?.before.isCertain) return
     this.#start = lesser(this.#candidate.start, this.#lowest)
     this.#candidate = null
-    this.#certain = false
   }
 
   /** Another one of the same listener has found that every ready notification has an id above `start`. */
@@ -86,7 +71,6 @@ export class Position {
     this.#start = start
     this.#lowest = null
     this.#candidate = null
-    this.#certain = false
   }
 }
 

@@ -45,7 +45,8 @@ export const notificationTable = (schema: string) => /* sql */ `
     toast.autovacuum_vacuum_cost_delay = 0
   );
   create index notification_due on ${schema}.notification (listener, run_at) where run_at is not null;
-  create index notification_waiting_key on ${schema}.notification (listener, waiting_key, id)
+  -- The key first: a claim looks up a thousand of them, and to compare names costs three times as much as numbers.
+  create index notification_waiting_key on ${schema}.notification (waiting_key, listener, id)
     where waiting_key is not null;
 
   create table ${schema}.listener (
