@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { Position } from '../packages/core/src/consume/position.ts'
+import { Settled } from '../packages/core/src/consume/settled.ts'
 import { expect, test } from './support/test.ts'
 
 type Step =
@@ -69,9 +70,14 @@ class Table {
     return [...this.ready].filter((id) => id > start).sort((a, b) => Number(a - b))
   }
 
+  /** Taken by transactions that may still commit them. */
+  toCome(): bigint[] {
+    return [...this.#writers.values()].flatMap(({ ids }) => ids)
+  }
+
   /** Ready, or taken by a transaction that may still commit it. */
   mayBeReady(): bigint[] {
-    return [...this.ready, ...[...this.#writers.values()].flatMap(({ ids }) => ids)]
+    return [...this.ready, ...this.toCome()]
   }
 }
 
@@ -87,13 +93,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ do: 'sweep' as const }) },
 )
 
-function play(steps: readonly Step[]): { readonly highestStart: bigint } {
+function play(steps: readonly Step[]): { readonly highestStart: bigint; readonly highestSettled: bigint } {
   const table = new Table()
   const position = new Position()
+  const settledUpTo = new Settled()
   let highestStart = 0n
   let observed = false
   const observe = () => {
     position.observe(table.snapshot())
+    settledUpTo.observe(table.snapshot())
     observed = true
   }
   for (const taken of steps) {
@@ -102,25 +110,32 @@ function play(steps: readonly Step[]): { readonly highestStart: bigint } {
     if (taken.do === 'sweep') position.sweep()
     if (taken.do === 'run elsewhere') table.runElsewhere()
     if (taken.do === 'observe' || taken.do === 'look') observe()
-    if (taken.do === 'look') position.observeWriters(table.writers())
+    if (taken.do === 'look') {
+      position.observeWriters(table.writers())
+      settledUpTo.observeWriters(table.writers())
+    }
     if (taken.do === 'claim') {
       if (!observed) observe()
       observed = false
       const ready = table.readyAbove(position.start)
       const settled = ready.slice(0, taken.settles)
       if (ready[0] !== undefined) position.saw(ready[0], settled.length > 0)
-      if (settled.length > 0) table.lock()
+      if (settled.length > 0) {
+        settledUpTo.saw(ready.at(-1) as bigint)
+        table.lock()
+      }
       for (const id of settled) table.ready.delete(id)
     }
     // another worker settles whatever it likes
     if (taken.do === 'settle') table.ready.delete(table.readyAbove(0n)[taken.which] ?? 0n)
     highestStart = position.start > highestStart ? position.start : highestStart
     expect(table.mayBeReady().filter((id) => id <= position.start)).toEqual([])
+    expect(table.toCome().filter((id) => id <= settledUpTo.id)).toEqual([])
   }
-  return { highestStart }
+  return { highestStart, highestSettled: settledUpTo.id }
 }
 
-test('whatever writers and other workers do, no notification is or becomes ready below where claims begin', () => {
+test('whatever writers and other workers do, nothing is or becomes ready below where claims begin, or appears where all is settled', () => {
   fc.assert(
     fc.property(fc.array(step, { minLength: 1, maxLength: 80, size: 'max' }), (steps) => void play(steps)),
     { numRuns: 3_000 },
@@ -134,6 +149,7 @@ test('the beginning moves up while the head of the queue is handled', () => {
     { do: 'claim', settles: 1 },
   ])
   expect(play(rounds.flat()).highestStart).toBeGreaterThan(10n)
+  expect(play(rounds.flat()).highestSettled).toBeGreaterThan(10n)
 })
 
 test('a transaction that runs for ever and writes something else does not hold it back, where the locks are looked at', () => {
