@@ -94,6 +94,10 @@ class PrismaTransaction implements BatchTransaction {
     await this.#over
   }
 
+  handOver(): null {
+    return null
+  }
+
   end(): void {
     this.#finish(false)
   }

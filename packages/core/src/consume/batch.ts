@@ -1,26 +1,15 @@
 import type { Pool } from '../database.js'
 import type { Events } from '../events.js'
 import type { Listener } from '../listener.js'
-import { plainAttempt, transactionalAttempt } from './attempt.js'
-import { BatchSize, fast } from './batch-size.js'
-import type { Claimed, Half } from './claim.js'
-import {
-  dispatch,
-  dispatchUntilAborted,
-  goneOf,
-  type Lane,
-  lanesByKey,
-  type Outcome,
-  type StopSignals,
-} from './dispatch.js'
-import { type ClaimedBatch, Intake } from './intake.js'
-import { resetPlan, unsetPlan } from './plan.js'
-import { report } from './report.js'
+import { BatchSeries } from './batch-series.js'
+import { BatchSize } from './batch-size.js'
+import type { Half } from './claim.js'
+import type { StopSignals } from './dispatch.js'
+import { Intake } from './intake.js'
 import { Settler } from './settle.js'
 import type { StatementOptions } from './statement.js'
-import { type BatchTransaction, inTurn, poolTransactions } from './transaction.js'
+import { poolTransactions } from './transaction.js'
 import { Turn } from './turn.js'
-import { whileConnected } from './while-connected.js'
 
 export interface BatchOptions {
   readonly listener: Listener
@@ -61,34 +50,33 @@ export interface BatchSource {
   end(): Promise<void>
 }
 
-/** From so many notifications on, it pays to claim the next batch while one is handled. */
-const worthTwo = 200
+/** Where keys are few, one half of them may have nothing: then it is not tried again for up to so many batches. */
+const longestPause = 64
 
 /** Each of these batches is one transaction that claims, runs the handlers, deletes, commits. */
 export class Batches implements BatchSource {
   readonly isIdle = true
-  readonly #options: BatchOptions
   readonly #intake: Intake
-  /** For the batch that is claimed while another one is handled. */
-  readonly #second: Intake
-  readonly #settler: Settler
-  readonly #size: BatchSize
-  readonly #turn = new Turn()
-  /** Whether the last batch was one of many, and quickly handled. */
-  #claimsAhead = false
-  /** How many batches are still to be claimed one by one, and how many after the next try that does not last. */
-  #alone = 0
+  readonly #series: BatchSeries
+  /** For the batches that are claimed while another one is handled. */
+  readonly #second: BatchSeries
+  /** How many batches are still to be claimed one by one, and how many after the next try in twos. */
+  #oneByOne = 0
   #pause = 1
 
   constructor(options: BatchOptions) {
-    this.#options = options
     const { listener, schema, statements, pool } = options
     const { transactional, batch, batchSize, concurrency } = listener.consume
     const transactions = (transactional && listener.transactions) || poolTransactions(pool, statements.answerMs)
-    this.#settler = new Settler(schema, listener, statements)
-    this.#intake = new Intake(options, transactions, this.#settler)
-    this.#second = new Intake(options, transactions, this.#settler, this.#intake)
-    this.#size = new BatchSize(batch?.size ?? batchSize, batch?.size ?? concurrency)
+    const settler = new Settler(schema, listener, statements)
+    const shared = {
+      settler,
+      size: new BatchSize(batch?.size ?? batchSize, batch?.size ?? concurrency),
+      turn: new Turn(),
+    }
+    this.#intake = new Intake(options, transactions, settler)
+    this.#series = new BatchSeries(options, this.#intake, shared)
+    this.#second = new BatchSeries(options, new Intake(options, transactions, settler, this.#intake), shared)
   }
 
   get start(): bigint {
@@ -99,47 +87,37 @@ export class Batches implements BatchSource {
     return this.#intake.nextRetry.until
   }
 
+  /** Claims a batch, or, where they are many and quickly handled, batch after batch. */
   async next(): Promise<BatchResult> {
-    if (!this.#claimsAhead || this.#alone > 0) {
-      this.#alone--
-      return this.#one(this.#intake, null)
+    if (!this.#series.isWorthTwo || this.#oneByOne > 0) {
+      this.#oneByOne--
+      return this.#series.next(null, () => true)
     }
     return this.#inTwos()
   }
 
   /**
-   * Batch after batch, two at a time: while the handlers of one run, the other one is settled and the next is claimed. Each
-   * takes one half of the keys, so that neither is in the other's way.
+   * Two batches at a time: while the handlers of one run, the other one is settled and the next is claimed. Each takes one
+   * half of the keys, so that neither is in the other's way.
    */
   async #inTwos(): Promise<BatchResult> {
     let batches = 0
-    const run = async (intake: Intake, half: Half) => {
+    let goesOn = true
+    const run = async (series: BatchSeries, half: Half) => {
       try {
-        for (; this.#claimsAhead; batches++) {
-          if ((await this.#one(intake, half)) !== 'full') this.#claimsAhead = false
+        for (; goesOn || series.hasNext; batches++) {
+          const result = await series.next(half, () => goesOn)
+          goesOn &&= result === 'full' && series.isWorthTwo
         }
-      } catch (error) {
-        this.#claimsAhead = false
-        throw error
+      } finally {
+        goesOn = false
       }
     }
-    const ended = await Promise.allSettled([run(this.#intake, 0), run(this.#second, 1)])
-    // where the keys are few, one half may have nothing
-    this.#pause = batches > 4 ? 1 : Math.min(this.#pause * 2, 64)
-    this.#alone = this.#pause
+    const ended = await Promise.allSettled([run(this.#series, 0), run(this.#second, 1)])
+    this.#pause = batches > 4 ? 1 : Math.min(this.#pause * 2, longestPause)
+    this.#oneByOne = this.#pause
     for (const end of ended) if (end.status === 'rejected') throw end.reason
     return 'full'
-  }
-
-  /** Claims a batch, runs its handlers, deletes what succeeded, puts off what failed, commits. */
-  async #one(intake: Intake, half: Half): Promise<BatchResult> {
-    const claimed = await intake.claim(this.#size.current, half)
-    if (typeof claimed === 'string') return claimed
-    try {
-      return await this.#handleAll(claimed)
-    } finally {
-      claimed.transaction.end()
-    }
   }
 
   retryIn(milliseconds: number): void {
@@ -147,65 +125,11 @@ export class Batches implements BatchSource {
   }
 
   forget(): void {
-    this.#intake.forget()
+    this.#series.forget()
     this.#second.forget()
   }
 
-  async end(): Promise<void> {}
-
-  async #handleAll({ transaction, notifications, waiting, more }: ClaimedBatch): Promise<BatchResult> {
-    const { nextRetry } = this.#intake
-    const outcome = await this.#handle(transaction, notifications)
-    this.#claimsAhead &&= more
-    const place = { waiting, lease: null }
-    const { dead } = await this.#settler.failed(transaction, place, outcome.failures)
-    await inTurn(
-      transaction,
-      () => this.#settler.done(transaction, place, goneOf(outcome)),
-      async () => more || nextRetry.refresh(transaction),
-      () => transaction.commit(),
-    )
-    if (outcome.failures.length > dead.length) nextRetry.unknown()
-    report(this.#options.events, this.#options.listener.definition.name, outcome, dead)
-    return more ? 'full' : 'part'
-  }
-
-  #handle(transaction: BatchTransaction, notifications: readonly Claimed[]): Promise<Outcome> {
-    const { transactional } = this.#options.listener.consume
-    const handle = transactional ? this.#inside : this.#beside
-    return whileConnected(transaction, this.#options.stop, (stop) =>
-      this.#turn.take(stop.draining, async () => {
-        const begun = performance.now()
-        const outcome = await handle.call(this, transaction, notifications, stop)
-        this.#took(transaction, notifications.length, performance.now() - begun)
-        return outcome
-      }),
-    )
-  }
-
-  #took({ pipelined }: BatchTransaction, count: number, milliseconds: number): void {
-    if (count >= this.#size.current) this.#size.took(milliseconds)
-    const { transactional, batch } = this.#options.listener.consume
-    this.#claimsAhead = pipelined && !transactional && !batch && count >= worthTwo && milliseconds < fast
-  }
-
-  /** Handlers that run while the transaction is open. */
-  #beside(_: BatchTransaction, notifications: readonly Claimed[], stop: StopSignals): Promise<Outcome> {
-    const { listener } = this.#options
-    return dispatchUntilAborted(this.#lanes(notifications), plainAttempt(listener), listener.consume.concurrency, stop)
-  }
-
-  /** Handlers that run in the transaction: one after another, since each has a savepoint. */
-  async #inside(transaction: BatchTransaction, notifications: readonly Claimed[], stop: StopSignals): Promise<Outcome> {
-    const { listener } = this.#options
-    await transaction.query(unsetPlan(listener.consume.timeoutMs))
-    const outcome = await dispatch(this.#lanes(notifications), transactionalAttempt(listener, transaction), 1, stop)
-    await transaction.query(resetPlan)
-    return outcome
-  }
-
-  /** A batch handler is given all at once. */
-  #lanes(notifications: readonly Claimed[]): Lane[] {
-    return this.#options.listener.consume.batch ? [[notifications]] : lanesByKey(notifications)
+  async end(): Promise<void> {
+    await Promise.all([this.#series.end(), this.#second.end()])
   }
 }

@@ -103,8 +103,8 @@ export class Claims {
   }
 
   /** Begins a transaction to claim in. */
-  begin(source: TransactionSource): Promise<BatchTransaction> {
-    return source.begin(this.#prologue)
+  begin(source: TransactionSource, after: BatchTransaction | null): Promise<BatchTransaction> {
+    return source.begin(this.#prologue, after)
   }
 
   /** Claims what is due, else what is fresh of one half. Where the listener is paused, nothing may be taken. */

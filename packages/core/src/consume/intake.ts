@@ -51,11 +51,16 @@ export class Intake {
   /**
    * Claims what is to be handled now, and leaves the transaction to the caller to end. Where there is nothing of it, the
    * transaction has ended, and the result says why.
+   * @param after the transaction of the batch before, whose commit has just been sent
    */
-  async claim(limit: number, half: Half = null): Promise<ClaimedBatch | BatchResult> {
+  async claim(
+    limit: number,
+    half: Half = null,
+    after: BatchTransaction | null = null,
+  ): Promise<ClaimedBatch | BatchResult> {
     await this.#gathering?.filled(this.start)
     if (this.#options.stop.draining.aborted) return 'empty'
-    const transaction = await this.#claims.begin(this.#transactions)
+    const transaction = await this.#claims.begin(this.#transactions, after)
     let claimed: ClaimedBatch | null = null
     try {
       const batch = await this.#claims.take(transaction, limit, half)

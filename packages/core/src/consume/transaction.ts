@@ -8,8 +8,9 @@ export interface TransactionSource {
   /**
    * Begins a transaction at isolation level read committed, and runs `sql`, one statement, in it. Without a round trip of
    * its own where that can be.
+   * @param after whose commit has been sent: on its connection, right behind that, where it can still be had
    */
-  begin(sql: string): Promise<BatchTransaction>
+  begin(sql: string, after?: BatchTransaction | null): Promise<BatchTransaction>
 }
 
 /** The transaction of a batch. */
@@ -23,6 +24,8 @@ export interface BatchTransaction extends Queryable {
   /** Runs `work` with what a handler is given as `tx`; the gate decides how long that may be used. */
   lend<T>(gate: HandlerGate, work: (tx: unknown) => Promise<T>): Promise<T>
   commit(): Promise<void>
+  /** Its connection, for the transaction that follows; this one's commit has been sent. Null where it cannot be had. */
+  handOver(): Connection | null
   /** Call at the end in any case: what was not committed is rolled back. */
   end(): void
 }
@@ -62,7 +65,8 @@ export function poolTransactions(pool: Pool, answerMs: number): TransactionSourc
     return statement
   }
   return {
-    begin: async (sql) => PoolTransaction.begin(await pool.connect(), sql, prologue(sql), answerMs),
+    begin: async (sql, after) =>
+      PoolTransaction.begin(after?.handOver() ?? (await pool.connect()), sql, prologue(sql), answerMs),
   }
 }
 
@@ -74,6 +78,8 @@ class PoolTransaction implements BatchTransaction {
   readonly #connection: Connection
   readonly #answerMs: number
   #committed = false
+  /** It has ended, or the connection is another transaction's. */
+  #isOver = false
 
   private constructor(connection: Connection, sql: string, prologue: Statement, answerMs: number) {
     this.#connection = connection
@@ -140,7 +146,16 @@ class PoolTransaction implements BatchTransaction {
     return this.#connection.query({ text, values: [], query_timeout: this.#answerMs })
   }
 
+  handOver(): Connection | null {
+    if (this.#isOver || !this.pipelined) return null
+    this.#isOver = true
+    this.#connection.removeListener('error', ignore)
+    return this.#connection
+  }
+
   end(): void {
+    if (this.#isOver) return
+    this.#isOver = true
     // one that is closed may still be told why it was lost
     if (this.#committed) this.#connection.removeListener('error', ignore)
     this.#connection.release(!this.#committed)
