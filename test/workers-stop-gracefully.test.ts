@@ -176,3 +176,25 @@ function overdue(): Promise<never> {
     setTimeout(() => reject(new Error('it did not stop')), 8_000).unref()
   })
 }
+
+test('what was claimed ahead when a worker is stopped goes back as it was, not as what may have killed a worker', async ({
+  database,
+}) => {
+  await createItems(database)
+  const engine = database.core(noPoll)
+  let stopped: Promise<void> | undefined
+  let handled = 0
+  onItem(engine, { batchSize: 10 }, () => {})
+  // told when a batch is settled, and the next one asked for
+  engine.on('handled', () => {
+    if (++handled === 25) stopped = worker.stop()
+  })
+  await engine.install()
+  await database.sql('insert into item select id, 0 from generate_series(1, 200) id')
+  const worker = await engine.listen()
+  await vi.waitFor(() => expect(stopped).toBeDefined())
+  await stopped
+  expect((await database.notifications()).length).toBe(200 - handled)
+  const aborted = `select from pgpubsub.notification where xmax <> 0 and pg_xact_status(xmax::text::xid8) = 'aborted'`
+  expect(await database.sql(aborted)).toEqual([])
+})
