@@ -22,7 +22,8 @@ const flowMs = 4
 // How long what a writer stored before we fell asleep may wait after its commit, where that writer took long.
 const longestLookMs = 250
 
-const betweenWakesMs = 20
+/** How often others are told that there is more than one claim takes, in milliseconds. */
+const betweenWakesMs = 100
 
 /**
  * Consumes the notifications of one listener in one worker, until it is stopped.

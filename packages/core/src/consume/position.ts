@@ -1,6 +1,9 @@
 import { Ended, type Running } from './ended.js'
 import type { Writers } from './writers.js'
 
+/** A look costs more than to read over fewer dead rows than that. */
+const worthLooking = 500n
+
 /**
  * Where the ready notifications of a listener begin, as far as this worker knows: a claim that starts at the head of the
  * index pays for every dead row there that vacuum could not yet remove.
@@ -28,7 +31,8 @@ export class Position {
 
   /** Whether a look at the writers might let the start move. */
   get isHeldBack(): boolean {
-    return this.#candidate !== null && !this.#candidate.before.isCertain
+    const candidate = this.#candidate
+    return candidate !== null && !candidate.before.isCertain && candidate.start - this.#start >= worthLooking
   }
 
   /** Call before each claim. */
