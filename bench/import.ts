@@ -28,7 +28,7 @@ export const importing: Benchmark = {
 }
 
 async function timeFigure(stage: Stage, name: string, beside: string[], against: string): Promise<Figure> {
-  const runs = stage.size(7, 5)
+  const runs = stage.size(7, 3)
   const times = async (specifiers: string[]) => {
     const measured: number[] = []
     for (let run = 0; run < runs; run++) measured.push(await imported('time', specifiers))

@@ -20,35 +20,49 @@ export interface Results {
   readonly figures: readonly SavedFigure[]
 }
 
-const file = fileURLToPath(new URL('results/latest.json', import.meta.url))
+/** Where and of what figures are measured: the same for a whole run. */
+export interface Run {
+  readonly machine: Machine
+  readonly date: string
+  readonly commit: string
+}
+
+const folder = fileURLToPath(new URL('results', import.meta.url))
+const file = `${folder}/latest.json`
 
 export const readResults = (): Results => JSON.parse(readFileSync(file, 'utf8'))
 
-/**
- * Puts the figures of one benchmark into `latest.json`, in place of those that it had. Figures of another machine are
- * dropped: nobody could compare them.
- */
-export function saveFigures(machine: Machine, benchmark: string, figures: readonly Figure[]): void {
-  const date = new Date().toISOString().slice(0, 10)
-  const commit = currentCommit()
-  const measured = figures.map((figure) => ({ ...told(figure), benchmark, date, commit }))
-  const others = savedOn(machine).filter((saved) => saved.benchmark !== benchmark)
-  const names = benchmarks.map(({ name }) => name)
-  const inOrder = names.flatMap((name) => [...others, ...measured].filter((saved) => saved.benchmark === name))
-  mkdirSync(fileURLToPath(new URL('results', import.meta.url)), { recursive: true })
-  writeFileSync(file, `${JSON.stringify({ machine, figures: inOrder } satisfies Results, null, 2)}\n`)
+/** Puts the figures of one benchmark into `latest.json`. */
+export function saveFigures(run: Run, benchmark: string, figures: readonly Figure[]): void {
+  const results = withMeasured(existsSync(file) ? readResults() : null, run, benchmark, figures)
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`)
 }
 
-function savedOn(machine: Machine): readonly SavedFigure[] {
-  if (!existsSync(file)) return []
-  const saved = readResults()
-  return isDeepStrictEqual(saved.machine, machine) ? saved.figures : []
+/**
+ * The figures of one benchmark in place of those that it had. Figures of another machine are dropped, for nobody could
+ * compare them, and so are those of benchmarks that there are no more.
+ */
+export function withMeasured(
+  saved: Results | null,
+  { machine, date, commit }: Run,
+  benchmark: string,
+  figures: readonly Figure[],
+): Results {
+  const kept = saved !== null && isDeepStrictEqual(saved.machine, machine) ? saved.figures : []
+  const all = [
+    ...kept.filter((figure) => figure.benchmark !== benchmark),
+    ...figures.map((figure) => ({ ...told(figure), benchmark, date, commit })),
+  ]
+  const inOrder = benchmarks.flatMap(({ name }) => all.filter((figure) => figure.benchmark === name))
+  return { machine, figures: inOrder }
 }
 
 /** The commit that is measured; `+` where what is measured has been changed since. */
-function currentCommit(): string {
+export function currentCommit(): string {
   const git = (...args: string[]) =>
     execFileSync('git', args, { cwd: new URL('..', import.meta.url), encoding: 'utf8' })
-  const changed = git('status', '--porcelain', '--', 'packages', 'bench', ':!bench/results', ':!bench/README.md') !== ''
+  const measured = ['packages', 'bench', ':!bench/results', ':!bench/README.md']
+  const changed = git('status', '--porcelain', '--', ...measured) !== ''
   return `${git('rev-parse', '--short', 'HEAD').trim()}${changed ? '+' : ''}`
 }

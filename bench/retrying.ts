@@ -15,7 +15,7 @@ export const retrying: Benchmark = {
   name: 'retrying',
   about: '10,000 ready changes while 100,000 others wait for their retry; against the same without those',
   async run(stage) {
-    const ready = stage.size(10_000, 5_000)
+    const ready = stage.size(10_000, 2_000)
     const waiting = ready * 10
     stage.progress(`storing ${waiting} changes, and letting their handler fail`)
     await using busy = await queueOf(stage, waiting, ready)

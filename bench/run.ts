@@ -6,7 +6,7 @@ import { benchmarks } from './benchmarks.ts'
 import { describeMachine } from './machine.ts'
 import { type BenchOptions, readOptions, usage } from './options.ts'
 import { jsonLine, table } from './report.ts'
-import { saveFigures } from './results.ts'
+import { currentCommit, type Run, saveFigures } from './results.ts'
 
 /** The test server's shortcuts taken back: a commit waits for the disk here, as it does in production. */
 const durable = { fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on' }
@@ -28,7 +28,11 @@ async function measure({ chosen, quick, json, save, scale, rounds }: BenchOption
   const server = await startPostgres({ settings: durable })
   try {
     const figures: Figure[] = []
-    const machine = await describeMachine(server.url)
+    const run: Run = {
+      machine: await describeMachine(server.url),
+      date: new Date().toISOString().slice(0, 10),
+      commit: currentCommit(),
+    }
     await using backlogs = new Backlogs(server.url)
     const size = (full: number, small: number) => Math.max(1, Math.round((quick ? small : full) * scale))
     for (const [index, benchmark] of chosen.entries()) {
@@ -38,7 +42,7 @@ async function measure({ chosen, quick, json, save, scale, rounds }: BenchOption
       const measured = await benchmark.run({ serverUrl: server.url, rounds, size, backlog, progress })
       figures.push(...measured)
       if (json) for (const figure of measured) console.log(jsonLine(figure))
-      if (save) saveFigures(machine, benchmark.name, measured)
+      if (save) saveFigures(run, benchmark.name, measured)
     }
     if (!json) console.log(table(figures))
   } finally {

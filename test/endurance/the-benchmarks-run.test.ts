@@ -31,7 +31,7 @@ describe.concurrent('the benchmarks run', { timeout: 180_000 }, () => {
       ...['drain', 'drain-peer', 'drain-one', 'drain-one-ordered', 'latency-p50', 'latency-p99'],
       ...['write-1', 'write-16', 'order', 'blocked', 'retrying'],
       ...['backlog', 'memory-heap', 'memory-growth', 'memory-resident', 'processes'],
-      ...['pinned', 'pinned-live', 'pinned-dead', 'soak', 'soak-size'],
+      ...['pinned', 'pinned-by-writer', 'pinned-live', 'pinned-dead', 'soak', 'soak-size'],
       ...['import', 'import-beside-adapter', 'import-size', 'status'],
     ]
     expect(figures.map(({ name }) => name)).toEqual(names)
