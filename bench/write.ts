@@ -11,7 +11,7 @@ const insert = { name: 'insert-media', text: 'insert into media (url, title) val
  * `writers` connections that insert one row per transaction while a worker, in a process of its own, handles what they
  * write; against the same writers and the same table while its trigger is disabled.
  */
-export async function writeFigure(name: string, writers: number, stage: Stage): Promise<Figure[]> {
+export async function writeFigure(name: string, writers: number, goal: number, stage: Stage): Promise<Figure[]> {
   const milliseconds = stage.size(5_000, 1_500)
   await using database = await migratedDatabase(stage.serverUrl)
   await using worker = await startWriteWorker(database.url)
@@ -26,7 +26,7 @@ export async function writeFigure(name: string, writers: number, stage: Stage): 
   await warmUp(crew.clients, worker, milliseconds / 5)
   const { ours, ratio } = await compare(stage, { ours: () => rate('enable'), theirs: () => rate('disable') }, 'tps')
   const against = 'the same table without a trigger'
-  return [{ name, value: rounded(ours), unit: 'tps', against, ratio: rounded(ratio, 3) }]
+  return [{ name, value: rounded(ours), unit: 'tps', against, ratio: rounded(ratio, 3), goal }]
 }
 
 async function startWriters(url: string, count: number): Promise<AsyncDisposable & { clients: pg.Client[] }> {

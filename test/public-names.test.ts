@@ -10,7 +10,7 @@ test('the core exports these names, and no others', () => {
     ...['Discard', 'DoNotRetry', 'FailedChanges', 'RetryAt'],
   ]
   const forAdaptersOfOrms = [
-    ...['checkOptionNames', 'resolveListenerOptions', 'storedColumns'],
+    ...['checkOptionNames', 'levelOf', 'resolveListenerOptions', 'storedColumns'],
     ...['carryContext', 'contextEverUsed', 'currentScope'],
     ...[
       'keptAsText',

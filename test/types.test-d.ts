@@ -56,6 +56,16 @@ test('a transactional handler is given a transaction client, and with batch a li
   })
 })
 
+test('the level is one of two, and a truncated table has none', () => {
+  prisma.media.onPostSave({ name: 'a', level: 'statement' }, ({ new: media }) => {
+    expectTypeOf(media).toEqualTypeOf<Media>()
+  })
+  // @ts-expect-error there is no such level
+  prisma.media.onPostSave({ name: 'a', level: 'table' }, () => {})
+  // @ts-expect-error it has no rows
+  prisma.media.onTruncate({ name: 'a', level: 'statement' }, () => {})
+})
+
 test('old and new are null by the method, and by the operation', () => {
   prisma.media.onPostSave('a', (change) => {
     expectTypeOf(change.operation).toEqualTypeOf<'insert' | 'update'>()

@@ -28,6 +28,7 @@ export type {
   BackoffSettings,
   ConsumeOptions,
   Handler,
+  Level,
   Listener,
   ListenerDefinition,
   OrderMode,
@@ -59,4 +60,4 @@ export { carryContext } from './publish/context-carrier.js'
 export { mayWrite } from './publish/may-write.js'
 export { PubSub } from './pubsub.js'
 export type { PubSubOptions } from './pubsub-options.js'
-export { type JsonRow, storedColumns, type TableListenerOptions } from './table-listener.js'
+export { type JsonRow, levelOf, storedColumns, type TableListenerOptions } from './table-listener.js'

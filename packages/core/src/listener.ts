@@ -10,6 +10,10 @@ export const orderModes = ['row', 'none'] as const
 /** `row`: changes of one row are handled one after another, in commit order. `none`: in any order. */
 export type OrderMode = (typeof orderModes)[number]
 
+export const levels = ['row', 'statement'] as const
+/** What fires the trigger: each row, or each statement with all of its rows. */
+export type Level = (typeof levels)[number]
+
 /** Milliseconds until the next attempt, after `attempt` failed ones (1 at the first failure). */
 export type Backoff = (attempt: number) => number
 
@@ -55,6 +59,7 @@ export interface ListenerDefinition {
   readonly table: TableName
   readonly timing: 'after' | 'before'
   readonly operations: readonly Operation[]
+  readonly level: Level
   /** Updates fire only when one of these columns really changed; `null`: when any did. */
   readonly columns: readonly string[] | null
   readonly stored: StoredColumns

@@ -2,6 +2,7 @@ import {
   checkOptionNames,
   type Listener,
   type ListenerDefaults,
+  levelOf,
   type Operation,
   PubSubError,
   resolveListenerOptions,
@@ -32,7 +33,7 @@ export type LooseOptions = Record<string, unknown> & { name?: string }
 const optionNames = [
   ...['name', 'order', 'wake', 'batchSize', 'concurrency', 'attempts', 'backoff', 'timeoutMs', 'highWaterMark'],
   ...['transactional', 'lease', 'batch'],
-  ...['columns', 'omit', 'select', 'keysOnly'],
+  ...['columns', 'omit', 'select', 'keysOnly', 'level'],
 ]
 
 /**
@@ -66,6 +67,7 @@ export function modelListener(
       name,
       table: { schema: model.schema, name: model.table },
       ...family[method],
+      level: levelOf(name, options.level, family[method].timing),
       columns,
       stored,
       order,

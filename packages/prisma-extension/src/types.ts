@@ -3,6 +3,7 @@ import type {
   DeleteChange,
   Given,
   InsertChange,
+  Level,
   TruncateChange,
   UpdateChange,
 } from '@pgpubsub/core'
@@ -64,6 +65,12 @@ export interface ModelListenerOptions<T> extends Omit<CoreListenerOptions, 'name
   select?: { readonly [F in FieldOf<T>]?: boolean }
   /** Store the fields of the key alone. The others are not in `old` and `new`. @default false */
   keysOnly?: boolean
+  /**
+   * `'statement'`: all rows of a statement are stored at once, which costs bulk writes much less, and a write of a single
+   * row a little more. What the handler is given is the same. Not for `onPre…`, nor for tables with partitions or heirs.
+   * @default 'row'
+   */
+  level?: Level
 }
 
 /**
@@ -89,7 +96,10 @@ type TrueKeys<S> = { [K in keyof S]: S[K] extends true ? K : never }[keyof S]
 /** What a method of the family takes: `columns` chooses among updates, and a truncated table has no row to store. */
 export type OptionsOf<K extends ChangeKind, T> = K extends 'save' | 'update' | 'change'
   ? ModelListenerOptions<T>
-  : Omit<ModelListenerOptions<T>, K extends 'truncate' ? 'columns' | 'omit' | 'select' | 'keysOnly' : 'columns'>
+  : Omit<
+      ModelListenerOptions<T>,
+      K extends 'truncate' ? 'columns' | 'omit' | 'select' | 'keysOnly' | 'level' : 'columns'
+    >
 
 /**
  * Fails to compile where an option is not one of `Options`, where a member of `omit` or `select` is not a field, and where

@@ -18,6 +18,8 @@ export interface Table extends TableName {
   readonly key: readonly string[]
   /** Tables that inherit from it (not its partitions): triggers on the parent do not fire for their rows. */
   readonly heirs: readonly TableName[]
+  /** It is partitioned, a partition, inherits or is inherited from: its rows are written by statements on other tables too. */
+  readonly related: boolean
 }
 
 const describeTable = /* sql */ `
@@ -61,6 +63,7 @@ const describeTable = /* sql */ `
   )
   select
     c.relkind,
+    c.relkind = 'p' or exists (select from pg_inherits i where c.oid in (i.inhrelid, i.inhparent)) as related,
     (
       select json_agg(json_build_object(
         'name', a.attname,
@@ -110,5 +113,11 @@ export async function readTable(db: Queryable, name: TableName, usedBy: string):
       `Listener "${usedBy}" listens to ${where}, which is ${kinds[found.relkind] ?? 'not a table'}: only tables have row triggers. Listen to the tables behind it.`,
     )
   }
-  return { ...name, columns: found.columns ?? [], key: found.key ?? [], heirs: found.heirs ?? [] }
+  return {
+    ...name,
+    columns: found.columns ?? [],
+    key: found.key ?? [],
+    heirs: found.heirs ?? [],
+    related: found.related,
+  }
 }

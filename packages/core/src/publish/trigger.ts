@@ -4,6 +4,8 @@ import { PubSubError } from '../errors.js'
 import type { ListenerDefinition, TableName } from '../listener.js'
 import { identifier, literal } from '../quote.js'
 import { captureFunction } from './capture.js'
+import { transitionTables } from './capture-statement.js'
+import { reallyChanged } from './really-changed.js'
 import type { Table } from './table.js'
 
 /** One trigger of a listener. There is one per operation and table: a `WHEN` may name `old` and `new` only where both exist. */
@@ -35,11 +37,9 @@ function triggerOn(
   const name = triggerName(schema, definition.name, operation)
   const functionNamed = functionName(definition.name, operation)
   const on = identifier(target.schema, target.name)
-  const level = operation === 'truncate' ? 'statement' : 'row'
-  const condition = operation === 'update' ? `\n  when (${reallyChanged(definition, table)})` : ''
   const create = `create or replace trigger ${identifier(name)}
   ${definition.timing} ${operation} on ${on}
-  for each ${level}${condition}
+  ${firing(definition, table, operation)}
   execute function ${identifier(schema, functionNamed)}();`
   const capture = captureFunction(schema, functionNamed, definition, table, operation)
   const hash = createHash('sha256')
@@ -63,25 +63,17 @@ function triggerName(schema: string, listener: string, operation: Operation): st
   return `~pgpubsub ${operation} ${hash}`
 }
 
+function firing(definition: ListenerDefinition, table: Table, operation: Operation): string {
+  if (operation === 'truncate') return 'for each statement'
+  if (definition.level === 'statement') return `${transitionTables(operation)} for each statement`
+  return operation === 'update' ? `for each row\n  when (${reallyChanged(definition, table)})` : 'for each row'
+}
+
 /** With a blank in it, so that no function of the engine itself has the name. */
 function functionName(listener: string, operation: Operation): string {
   const name = `${operation} ${listener}`
   if (Buffer.byteLength(name) <= 63) return name
   return `${operation} ${createHash('sha256').update(listener).digest('hex').slice(0, 16)}`
-}
-
-function reallyChanged({ columns, timing }: ListenerDefinition, table: Table): string {
-  const generated = table.columns.some((column) => column.generated)
-  if (columns === null && !(timing === 'before' && generated)) return 'old.* operator(pg_catalog.*<>) new.*'
-  const watched = table.columns.filter((column) => (columns ? columns.includes(column.name) : !column.generated))
-  return watched.map(columnChanged).join('\n    or ')
-}
-
-function columnChanged({ name, comparable }: Table['columns'][number]): string {
-  const column = identifier(name)
-  if (comparable) return `old.${column} is distinct from new.${column}`
-  // not by the operator: between two row() it would compare the values by an operator of their own type
-  return `pg_catalog.record_image_ne(row(old.${column}), row(new.${column}))`
 }
 
 function checkColumns(definition: ListenerDefinition, table: Table): void {
@@ -100,6 +92,12 @@ function checkColumns(definition: ListenerDefinition, table: Table): void {
     throw new PubSubError(
       'PGPUBSUB_INVALID_OPTION',
       `Listener "${name}" runs before the write and watches the generated column "${computed}", which has no new value yet. Watch the columns that it is computed from, or listen after the write.`,
+    )
+  }
+  if (definition.level === 'statement' && table.related) {
+    throw new PubSubError(
+      'PGPUBSUB_INVALID_OPTION',
+      `Listener "${name}" has the level 'statement', and the table "${table.schema}"."${table.name}" is partitioned, a partition, or inherits: a write to one of such tables is no statement on the others, and would be missed. Use the level 'row'.`,
     )
   }
   if (stored.kind === 'key' && table.key.length === 0) {

@@ -41,7 +41,7 @@ export const captureSupport = (schemaName: string) => {
         result := result || jsonb_build_object(column_name, null);
       end;
     end loop;
-    return result;
+    return case when result -> '$pgpubsub:text' = '[]' then result - '$pgpubsub:text' else result end;
   end
   ${body};
 

@@ -1,0 +1,103 @@
+import type { ListenerDefinition } from '../listener.js'
+import { dollarTag, identifier, literal } from '../quote.js'
+import { contextOf, type Engine, type RowOperation, rowsOf, storedNames, storedValues, wakeUp } from './notification.js'
+import { anyChange, type Rows, reallyChanged, watchedColumns } from './really-changed.js'
+import type { Table } from './table.js'
+
+/** Its plan is made for the first statement, which may write one row, and kept for the next, which may write a million. */
+export const statementSettings = ' set enable_nestloop to off set jit to off'
+
+/** How `create trigger` names the rows of the statement. */
+export const transitionTables = (operation: RowOperation) =>
+  `referencing ${rowsOf(operation)
+    .map((row) => `${row} table as ${row}_rows`)
+    .join(' ')}`
+
+/**
+ * The text of a statement trigger's function: one insert for all rows of the statement.
+ *
+ * It fails for a row that jsonb cannot hold, and where a watched column was renamed or dropped since: the slower ways that
+ * follow do not, and the last of them stores every update that changed anything.
+ */
+export function ofStatement(
+  engine: Engine,
+  definition: ListenerDefinition,
+  table: Table,
+  operation: RowOperation,
+): string {
+  // a select of its own is computed once
+  const context = `(select ${contextOf(engine)})`
+  const values = storedValues(engine, definition, table, operation, (row) => `c.${row}_row`, context)
+  const insert = (
+    rows: string,
+  ) => /* sql */ `insert into ${engine.schema}.notification (${storedNames(definition, operation)})
+    select ${values.join(', ')}
+    from (
+      ${rows}
+    ) c`
+  const tableHere = dollarTag('table', values.join())
+  const byColumn = (update: Update) =>
+    execute(
+      insert(rowsOfStatement(operation, update, `r::${tableHere}`, `${engine.schema}.row_to_jsonb_by_column`)),
+      tableHere,
+    )
+  const update = {
+    watched: watchedColumns(definition, table)?.map(({ name }) => name) ?? [],
+    changed: reallyChanged(definition, table, pairedRows),
+  }
+  return /* sql */ `declare
+  stored bigint;
+begin
+  begin
+    ${insert(rowsOfStatement(operation, update, 'r', 'to_jsonb'))};
+    get diagnostics stored = row_count;
+  exception when others then
+    begin
+      ${byColumn(update)}
+    exception when others then
+      ${byColumn({ watched: [], changed: anyChange(pairedRows) })}
+    end;
+  end;
+  if stored = 0 then
+    return null;
+  end if;${wakeUp(engine, definition)}
+  return null;
+end`
+}
+
+const pairedRows: Rows = {
+  old: 'o.row',
+  new: 'n.row',
+  field: (which, _column, index) => `${which === 'old' ? 'o' : 'n'}.watched_${index}`,
+}
+
+/** With the name of the table as it is at that moment. */
+function execute(sql: string, tableHere: string): string {
+  const tag = dollarTag('rows', sql)
+  return `execute replace(${tag}${sql}${tag}, ${literal(tableHere)}, tg_relid::regclass::text);
+      get diagnostics stored = row_count;`
+}
+
+/** Which updates are stored: by a condition, and the columns that it asks. */
+interface Update {
+  readonly watched: readonly string[]
+  readonly changed: string
+}
+
+/**
+ * PostgreSQL adds the old and the new row of an update to their tables at the same time, so their places tell which belong
+ * together, whatever the update did to the key. `offset 0`: a row becomes jsonb once, however often that is used.
+ */
+function rowsOfStatement(operation: RowOperation, { watched, changed }: Update, row: string, toJson: string): string {
+  if (operation !== 'update') {
+    const [only] = rowsOf(operation)
+    return `select ${toJson}(${row}) as ${only}_row from ${only}_rows r offset 0`
+  }
+  // a field of "row" would be the wrong one behind a column that was dropped
+  const columns = watched.map((column, index) => `, r.${identifier(column)} as watched_${index}`).join('')
+  const numbered = (rows: string) => `(select row_number() over () as position, ${row} as row${columns} from ${rows} r)`
+  return /* sql */ `select ${toJson}(o.row) as old_row, ${toJson}(n.row) as new_row
+      from ${numbered('old_rows')} o join ${numbered('new_rows')} n using (position)
+      where ${changed}
+      order by position offset 0`
+}

@@ -1,0 +1,99 @@
+import type { Operation } from '../change.js'
+import type { ListenerDefinition } from '../listener.js'
+import { arrayText, identifier, literal } from '../quote.js'
+import type { Table } from './table.js'
+
+/* What the functions behind triggers store, as SQL. An expression more is cheap there, a statement or a variable more is not. */
+
+/** The schema of the engine: its name, and how it stands in SQL. */
+export interface Engine {
+  readonly name: string
+  readonly schema: string
+}
+
+export const engineIn = (name: string): Engine => ({ name, schema: identifier(name) })
+
+export type RowOperation = Exclude<Operation, 'truncate'>
+
+/** Which of the two rows an operation has. */
+export const rowsOf = (operation: RowOperation) =>
+  ({ insert: ['new'], update: ['old', 'new'], delete: ['old'] })[operation] as ('old' | 'new')[]
+
+/** Where only a part of the row is stored, old and new do not tell what has changed. */
+const storesChanged = ({ stored }: ListenerDefinition, operation: RowOperation) =>
+  operation === 'update' && stored.kind !== 'all'
+
+/** The columns of a notification that a change fills. */
+export function storedNames(definition: ListenerDefinition, operation: RowOperation): string {
+  const changed = storesChanged(definition, operation) ? ['changed'] : []
+  return ['listener', 'operation', 'key', 'context', ...rowsOf(operation), ...changed].join(', ')
+}
+
+/** Expressions for those, over the whole rows as jsonb. */
+export function storedValues(
+  engine: Engine,
+  definition: ListenerDefinition,
+  table: Table,
+  operation: RowOperation,
+  rowNamed: (row: 'old' | 'new') => string,
+  context = contextOf(engine),
+): string[] {
+  const [first = 'new', ...more] = rowsOf(operation)
+  const part = storedPart(definition, table)
+  const changed = storesChanged(definition, operation)
+    ? [`${engine.schema}.differing(${rowNamed('old')}, ${rowNamed('new')})`]
+    : []
+  const stored = (row: 'old' | 'new') =>
+    part === '' ? rowNamed(row) : `${engine.schema}.project(${rowNamed(row)}, ${literal(part)})`
+  return [
+    literal(definition.name),
+    literal(operation),
+    definition.order === 'row' ? keyOf(table.key, rowNamed(first)) : 'null',
+    context,
+    ...[first, ...more].map(stored),
+    ...changed,
+  ]
+}
+
+/** A column that is missing counts as empty. A table without a key is handled as if it were one row. */
+export const keyOf = (columns: readonly string[], row: string) =>
+  columns.reduce(
+    (hash, column) => `hashtextextended(coalesce(${row} ->> ${literal(column)}, ''), ${hash})`,
+    '0::bigint',
+  )
+
+const setting = `current_setting('pgpubsub.notification_context', true)`
+
+export const contextOf = ({ schema }: Engine) =>
+  `case when coalesce(${setting}, '') = '' then '{}' else ${schema}.context_of(${setting}) end`
+
+function storedPart({ stored }: ListenerDefinition, table: Table): string {
+  switch (stored.kind) {
+    case 'all':
+      return ''
+    case 'key':
+      return `+${arrayText(table.key)}`
+    case 'only':
+      return `+${arrayText(stored.columns)}`
+    case 'except':
+      return `-${arrayText(stored.columns)}`
+  }
+}
+
+/** After the insert, never before: a worker that falls asleep in between sees this transaction writing, and waits. */
+export function wakeUp({ name, schema }: Engine, { name: listener, wake }: ListenerDefinition): string {
+  const notify = `perform pg_notify(${literal(name)}, ${literal(listener)});`
+  const asleep = `${schema}.asleep_key(${literal(listener)})`
+  switch (wake) {
+    case 'never':
+      return ''
+    case 'always':
+      return `\n  ${notify}`
+    case 'idle':
+      // locked and unlocked in one expression: a cancelled statement must not leave the session with the lock
+      return `
+  if (case when pg_try_advisory_lock(${asleep}) then not pg_advisory_unlock(${asleep}) else true end) then
+    ${notify}
+  end if;`
+  }
+}
