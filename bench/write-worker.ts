@@ -7,11 +7,14 @@ let handled = 0
 let repeated = 0
 const report = () => process.send?.({ handled, repeated })
 
-prisma.media.onPostInsert('write', ({ new: media }) => {
-  handled++
-  if (seen.has(media.id)) repeated++
-  seen.add(media.id)
-})
+// only one of their triggers is enabled at a time
+for (const wake of ['idle', 'always'] as const) {
+  prisma.media.onPostInsert({ name: wake, wake }, ({ new: media }) => {
+    handled++
+    if (seen.has(media.id)) repeated++
+    seen.add(media.id)
+  })
+}
 prisma.$pubsub.on('drained', report)
 process.once('disconnect', () => closeClient(prisma))
 await prisma.$pubsub.install()

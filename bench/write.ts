@@ -3,40 +3,57 @@ import type { Figure, Stage } from './benchmark.ts'
 import { compare } from './compare.ts'
 import { type Database, migratedDatabase } from './database.ts'
 import { perSecond, rounded } from './statistics.ts'
-import { startWriteWorker, type WriteWorker } from './write-worker-process.ts'
+import { startWriteWorker } from './write-worker-process.ts'
 
 const insert = { name: 'insert-media', text: 'insert into media (url, title) values ($1, $2)' }
 
+/** Whose trigger fires: that of the listener with the default, of the one that always notifies, or none. */
+type Firing = 'idle' | 'always' | 'none'
+
+/** A figure of {@link writeFigures}: what it is compared with is the same for all. */
+export interface WriteFigure {
+  readonly name: string
+  readonly firing: Firing
+  /** Milliseconds of one side of one round. */
+  readonly milliseconds: number
+  readonly goal?: number
+}
+
 /**
  * `writers` connections that insert one row per transaction while a worker, in a process of its own, handles what they
- * write; against the same writers and the same table while its trigger is disabled.
+ * write; against the same writers and the same table while its triggers are disabled.
  */
-export async function writeFigure(name: string, writers: number, goal: number, stage: Stage): Promise<Figure[]> {
-  const milliseconds = stage.size(5_000, 1_500)
+export async function writeFigures(writers: number, figures: readonly WriteFigure[], stage: Stage): Promise<Figure[]> {
   await using database = await migratedDatabase(stage.serverUrl)
   await using worker = await startWriteWorker(database.url)
   await using crew = await startWriters(database.url, writers)
-  const rate = async (trigger: 'enable' | 'disable') => {
-    await database.pool.query(`alter table media ${trigger} trigger user`)
+  const rate = async (firing: Firing, milliseconds: number) => {
+    await fire(database, firing)
     const written = await writeFor(crew.clients, milliseconds)
-    if (trigger === 'enable') await worker.expectHandled(written)
+    if (firing !== 'none') await worker.expectHandled(written)
     await expectNothingLeft(database)
     return perSecond(written, milliseconds)
   }
-  await warmUp(crew.clients, worker, milliseconds / 5)
-  const { ours, ratio } = await compare(stage, { ours: () => rate('enable'), theirs: () => rate('disable') }, 'tps')
-  const against = 'the same table without a trigger'
-  return [{ name, value: rounded(ours), unit: 'tps', against, ratio: rounded(ratio, 3), goal }]
+  const measured: Figure[] = []
+  for (const { name, firing, milliseconds, goal } of figures) {
+    await rate(firing, milliseconds / 5)
+    const sides = { ours: () => rate(firing, milliseconds), theirs: () => rate('none', milliseconds) }
+    const { ours, ratio } = await compare(stage, sides, 'tps')
+    const against = 'the same table without a trigger'
+    measured.push({ name, value: rounded(ours), unit: 'tps', against, ratio: rounded(ratio, 3), ...(goal && { goal }) })
+  }
+  return measured
+}
+
+async function fire({ pool }: Database, firing: Firing): Promise<void> {
+  await pool.query('alter table media disable trigger user')
+  if (firing !== 'none') await pool.query(`alter table media enable trigger "~pgpubsub insert ${firing}"`)
 }
 
 async function startWriters(url: string, count: number): Promise<AsyncDisposable & { clients: pg.Client[] }> {
   const clients = Array.from({ length: count }, () => new pg.Client(url))
   await Promise.all(clients.map((client) => client.connect()))
   return { clients, [Symbol.asyncDispose]: async () => void (await Promise.all(clients.map((client) => client.end()))) }
-}
-
-async function warmUp(clients: pg.Client[], worker: WriteWorker, milliseconds: number): Promise<void> {
-  await worker.expectHandled(await writeFor(clients, milliseconds))
 }
 
 /** Writes for so long. @returns how many rows */

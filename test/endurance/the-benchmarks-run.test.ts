@@ -29,7 +29,7 @@ describe.concurrent('the benchmarks run', { timeout: 180_000 }, () => {
       .map((line) => JSON.parse(line))
     const names = [
       ...['drain', 'drain-peer', 'drain-one', 'drain-one-ordered', 'latency-p50', 'latency-p99'],
-      ...['write-1', 'write-16'],
+      ...['write-1', 'write-16', 'write-16-always'],
       ...['bulk-row-insert', 'bulk-row-update', 'bulk-row-delete'],
       ...['bulk-statement-insert', 'bulk-statement-update', 'bulk-statement-delete'],
       ...['fanout-1', 'fanout-5', 'fanout-20', 'filter', 'context', 'context-plain'],
