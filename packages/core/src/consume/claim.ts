@@ -1,4 +1,4 @@
-import type { Queryable } from '../database.js'
+import type { Queryable, ResultRow } from '../database.js'
 import type { OrderMode } from '../listener.js'
 import { identifier } from '../quote.js'
 import { packed, packedNothing, packedWaiting, raw, rawWaiting, unpack } from './pack.js'
@@ -78,8 +78,55 @@ const claimAny = (schema: string) => /* sql */ `
     for update skip locked
   )
   ${packed('true', noSummary)}
-  ${summary(schema, 'null::text')}
+  ${summary(schema, `''`)}
 `
+
+/**
+ * Claims fresh notifications in the order of each row where nothing is in the way: none waits, nobody has ever locked one
+ * of the oldest, and all of them can be locked now. Then they are the oldest of their keys without more ado. Else
+ * nothing is claimed, and `looked` is null. `$1` listener, `$2` above which id, `$3` limit, `$4` half, `$5` keys to leave
+ * out.
+ *
+ * One that was locked before may tell of a worker that has died, and a lock in vain would write over it.
+ *
+ * A half may have nothing: so no more than three times the limit is looked at for it.
+ */
+const claimOldest = (schema: string) => {
+  const ready = /* sql */ `n.listener = $1 and not n.waiting and n.id > $2
+    and coalesce(n.key, n.id) not in (select pg_catalog.unnest($5::bigint[]))`
+  return /* sql */ `
+    with oldest as materialized (
+      select pg_catalog.max(o.id) as highest, pg_catalog.count(*) as looked,
+        coalesce(pg_catalog.bool_and(o.untouched), true)
+          and not exists (select from ${schema}.notification w where w.listener = $1 and w.run_at is not null) as is_clear
+      from (
+        select n.id, n.untouched
+        from (
+          select n.id, n.key, n.xmax = '0'::xid as untouched
+          from ${schema}.notification n
+          where ${ready}
+          order by n.id
+          limit case when $4::bigint is null then $3::bigint else $3::bigint * 3::bigint end
+        ) n
+        where ${isOfHalf}
+        limit $3
+      ) o
+    ), page as materialized (
+      select ${raw}, null::text as locked_before
+      from ${schema}.notification n
+      where ${ready} and n.id <= (select o.highest from oldest o where o.is_clear) and ${isOfHalf}
+      order by n.id
+      for update skip locked
+    ), taken as materialized (
+      select o.highest, o.looked, o.is_clear and o.looked = (select pg_catalog.count(*) from page) as is_clear
+      from oldest o
+    )
+    ${packed('(select t.is_clear from taken t)', noSummary)}
+    union all
+    select ${packedNothing}, t.highest::text, case when t.is_clear then t.looked end::int, '', (${lowestReady(schema)})::text
+    from taken t
+  `
+}
 
 const differ = (one: string, other: string) =>
   `(select pg_catalog.count(*) from ${one}) <> (select pg_catalog.count(*) from ${other})`
@@ -166,7 +213,7 @@ const claimByRow = (schema: string) => /* sql */ `
     select b.lane from broken b
   )
   ${packed('p.id not in (select u.id from untaken u)', noSummary)}
-  ${summary(schema, "(select pg_catalog.string_agg(b.lane::text, ',') from blocked b)")}
+  ${summary(schema, "coalesce((select pg_catalog.string_agg(b.lane::text, ',') from blocked b), '')")}
 `
 
 /**
@@ -218,6 +265,7 @@ export class Claimer {
   readonly #listener: string
   readonly #order: OrderMode
   readonly #fresh: Statement
+  readonly #oldest: Statement
   readonly #due: Statement
   readonly #olderOf: Statement
 
@@ -226,8 +274,22 @@ export class Claimer {
     this.#listener = listener
     this.#order = order
     this.#fresh = new Statement(order === 'row' ? claimByRow(schema) : claimAny(schema), statements)
+    this.#oldest = new Statement(claimOldest(schema), statements)
     this.#due = new Statement(claimDue(schema), statements)
     this.#olderOf = new Statement(olderOf(schema), statements)
+  }
+
+  /** In the order of each row: the oldest, where nothing is in their way; null where something is. */
+  async oldest(
+    db: Queryable,
+    above: bigint,
+    limit: number,
+    half: Half,
+    blocked: readonly string[],
+  ): Promise<Claim | null> {
+    const { rows } = await this.#oldest.run(db, [this.#listener, above, limit, half, blocked])
+    const claim = toClaim(rows)
+    return claim && { ...claim, full: claim.looked === limit }
   }
 
   async fresh(
@@ -239,15 +301,9 @@ export class Claimer {
     const values: unknown[] = [this.#listener, above, limit, half]
     if (this.#order === 'row') values.push(blocked, look)
     const { rows } = await this.#fresh.run(db, values)
-    const page = rows.find(({ looked }) => looked !== null)
-    const claimed = unpack(rows.filter((row) => row !== page))
-    return {
-      claimed,
-      blockedKeys: page.blocked?.split(',') ?? [],
-      lowestId: page.lowest && BigInt(page.lowest),
-      highestId: page.highest && BigInt(page.highest),
-      full: Number(page.looked) === (this.#order === 'row' ? look : limit) || claimed.length >= limit,
-    }
+    const claim = toClaim(rows) as Looked
+    const most = this.#order === 'row' ? look : limit
+    return { ...claim, full: claim.looked === most || claim.claimed.length >= limit }
   }
 
   /** Leaves out of a later page's claim the keys that have something older, which an earlier page did not see. */
@@ -270,5 +326,21 @@ export class Claimer {
     if (rows.length > 0) return unpack(rows)
     const alone = await this.#due.run(db, [this.#listener, 1, true])
     return unpack(alone.rows)
+  }
+}
+
+/** A claim, and how many it looked at. */
+type Looked = Omit<Claim, 'full'> & { readonly looked: number }
+
+function toClaim(rows: readonly ResultRow[]): Looked | null {
+  // the one about the page itself
+  const page = rows.find(({ blocked }) => blocked !== null)
+  if (page.looked === null) return null
+  return {
+    claimed: unpack(rows.filter((row) => row !== page)),
+    blockedKeys: page.blocked === '' ? [] : page.blocked.split(','),
+    lowestId: page.lowest && BigInt(page.lowest),
+    highestId: page.highest && BigInt(page.highest),
+    looked: Number(page.looked),
   }
 }

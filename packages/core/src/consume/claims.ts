@@ -53,6 +53,9 @@ const prologue = (schema: string, { definition, consume }: Listener) => /* sql *
 /** The most notifications that are looked at where others hold the first ones. */
 const furthest = 1_000
 
+/** Where another worker or a retry is in the way, it is taken to be for so many milliseconds. */
+const unclearMs = 100
+
 // A look at the locks costs about as much as a claim of a few rows, so it is not taken before each.
 const lookMs = 20
 
@@ -65,9 +68,11 @@ export class Claims {
   readonly #passedOver: PassedOver
   readonly #nextRetry: NextRetry
   readonly #leader: Claims | null
+  readonly #ordered: boolean
   readonly #currentWriters: Statement
   readonly #prologue: string
   #further = 0
+  #clearFrom = 0
   #nextSweepAt = 0
   #nextLookAt = 0
   /** The last claim had to begin where the one before did, for a writer's sake. */
@@ -79,6 +84,7 @@ export class Claims {
     this.#leader = leader
     const { listener, schema, statements } = options
     const { name, order } = listener.definition
+    this.#ordered = order === 'row'
     this.#prologue = prologue(schema, listener)
     this.#claimer = new Claimer(schema, name, order, statements)
     this.#nextRetry = leader?.nextRetry ?? new NextRetry(schema, name, statements)
@@ -203,7 +209,25 @@ export class Claims {
   async #firstPage(db: Queryable, limit: number, half: Half): Promise<Page> {
     const passed = half === null ? this.#passedOver.current : null
     const above = passed?.upTo ?? this.#position.start
-    return { passed, claim: await this.#page(db, above, limit, half, passed?.keys ?? []) }
+    const keys = passed?.keys ?? []
+    return {
+      passed,
+      claim: (await this.#oldest(db, above, limit, half, keys)) ?? (await this.#page(db, above, limit, half, keys)),
+    }
+  }
+
+  /** Null where something is in the way. Then it is not tried again for a while: what it locks in vain, others may want. */
+  async #oldest(
+    db: Queryable,
+    above: bigint,
+    limit: number,
+    half: Half,
+    blocked: readonly string[],
+  ): Promise<Claim | null> {
+    if (!this.#ordered || performance.now() < this.#clearFrom) return null
+    const claim = await this.#claimer.oldest(db, above, limit, half, blocked)
+    if (!claim) this.#clearFrom = performance.now() + unclearMs
+    return claim
   }
 
   async #page(db: Queryable, above: bigint, limit: number, half: Half, blocked: readonly string[]): Promise<Claim> {

@@ -14,11 +14,13 @@ export interface Interrupted {
   readonly counts: boolean
 }
 
-// Full ids from those of 32 bits: none is older than half of them, and none is younger than the next.
+// Full ids from those of 32 bits: none is older than half of them. One that seems younger than the next is this
+// transaction's own, which has locked something in vain before.
 const abortedOf = /* sql */ `
   select t.id
   from pg_catalog.unnest($1::text[]) as t (id), (select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as next offset 0) s
-  where pg_xact_status((s.next - ((s.next - t.id::bigint) & 4294967295))::text::xid8) = 'aborted'
+  where case when ((s.next - t.id::bigint) & 4294967295) < 2147483648
+    then pg_xact_status((s.next - ((s.next - t.id::bigint) & 4294967295))::text::xid8) = 'aborted' end
 `
 
 /*

@@ -50,9 +50,10 @@ export class PassedOver {
 
   forget(): void {
     this.#passed = null
+    this.#until = 0
   }
 
-  /** Whether something could be passed over, were it settled. */
+  /** Whether more could be passed over, were it settled. */
   get isUnsettled(): boolean {
     return this.#isUnsettled
   }
@@ -60,11 +61,11 @@ export class PassedOver {
   /** Everything ready with an id above `start`, below `next`, could not be taken just now. */
   async remember(db: Queryable, start: bigint, next: bigint, settled: bigint): Promise<void> {
     const now = performance.now()
-    const isWorth = next - start >= worthIds
-    this.#isUnsettled = isWorth && settled < next - 1n
-    if (!isWorth || this.#isUnsettled || now < this.#until) return
+    const blocked = next - 1n
+    const upTo = settled < blocked ? settled : blocked
+    this.#isUnsettled = blocked - upTo >= worthIds
+    if (upTo - start < worthIds || now < this.#until) return
     this.#until = now + unseenMs
-    const upTo = next - 1n
     const { rows } = await this.#keysBetween.run(db, [this.#listener, start, upTo])
     const { keys, count } = rows[0]
     this.#passed = count > 0 && count <= mostKeys ? { upTo, keys: keys.split(',') } : null

@@ -26,12 +26,13 @@ const deleteDone = (schema: string) => /* sql */ `
   select pg_catalog.string_agg(g.id::text, ',') as ids from gone g
 `
 
-// clock_timestamp: now() is when the batch began. A delay counts by the server's clock, a point in time is one.
+// clock_timestamp: now() is when the batch began; asked once, so that a list that has failed comes again together. A delay
+// counts by the server's clock, a point in time is one.
 const putOff = (schema: string) => /* sql */ `
   update ${schema}.notification n
   set attempts = n.attempts + f.counts, waiting = true, waiting_key = n.key, alone = coalesce(f.alone, n.alone), lease = null,
     last_error = coalesce(f.error, n.last_error),
-    run_at = coalesce(to_timestamp(f.at / 1000::float8), clock_timestamp() + f.delay * interval '1 millisecond')
+    run_at = coalesce(to_timestamp(f.at / 1000::float8), (select clock_timestamp()) + f.delay * interval '1 millisecond')
   from unnest($3::bigint[], $5::float8[], $6::float8[], $7::int[], $8::boolean[], $9::text[])
     as f (id, at, delay, counts, alone, error)
   where ${held} and n.id = any ($3::bigint[]) and n.id = f.id
