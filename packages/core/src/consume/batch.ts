@@ -17,7 +17,7 @@ export interface BatchOptions {
   readonly pool: Pool
   readonly events: Events
   readonly stop: StopSignals
-  /** Milliseconds after which the claims begin at the head again. */
+  /** Milliseconds after which it is looked for what is below where claims begin. */
   readonly sweepMs: number
   readonly statements: StatementOptions
   /** Called when there is more than one claim takes. */

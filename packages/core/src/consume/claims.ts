@@ -15,7 +15,7 @@ import { currentWriters, markAsWriter } from './writers.js'
 export interface ClaimsOptions {
   readonly listener: Listener
   readonly schema: string
-  /** Milliseconds after which the claims begin at the head again. */
+  /** Milliseconds after which it is looked for what is below where claims begin. */
   readonly sweepMs: number
   readonly statements: StatementOptions
   /** Called when there is more than one claim takes. */
@@ -56,6 +56,12 @@ const furthest = 1_000
 /** Where another worker or a retry is in the way, it is taken to be for so many milliseconds. */
 const unclearMs = 100
 
+const readyUpTo = (schema: string) => /* sql */ `
+  select from ${schema}.notification n where n.listener = $1 and not n.waiting and n.id <= $2 limit 1`
+
+/** A look for what should not be there takes no more than this part of the time. */
+const sweepOneIn = 100
+
 // A look at the locks costs about as much as a claim of a few rows, so it is not taken before each.
 const lookMs = 20
 
@@ -69,6 +75,7 @@ export class Claims {
   readonly #nextRetry: NextRetry
   readonly #leader: Claims | null
   readonly #ordered: boolean
+  readonly #readyUpTo: Statement
   readonly #currentWriters: Statement
   readonly #prologue: string
   #further = 0
@@ -89,6 +96,7 @@ export class Claims {
     this.#claimer = new Claimer(schema, name, order, statements)
     this.#nextRetry = leader?.nextRetry ?? new NextRetry(schema, name, statements)
     this.#passedOver = new PassedOver(schema, name, statements)
+    this.#readyUpTo = new Statement(readyUpTo(identifier(schema)), statements)
     this.#currentWriters = new Statement(currentWriters(schema), statements)
   }
 
@@ -154,14 +162,28 @@ export class Claims {
     if (this.#isHeldBack) await this.#lookAtWriters(transaction)
     this.#wasHeldBack = this.#isHeldBack && Date.now() >= this.#nextLookAt
     if (paused) return 'paused'
-    const sweeps = this.#sweepIsDue
-    if (sweeps) {
-      this.#nextSweepAt = Date.now() + this.#options.sweepMs
-      this.#position.sweep()
-      this.#passedOver.forget()
-      await this.#nextRetry.refresh(transaction)
-    }
-    return this.#takeDueOrFresh(transaction, limit, sweeps ? null : half)
+    const found = this.#sweepIsDue && (await this.#sweep(transaction))
+    return this.#takeDueOrFresh(transaction, limit, found ? null : half)
+  }
+
+  /**
+   * Looks whether there is something where nothing should be. Where vacuum is held back that means to read over all that
+   * is dead, so it is done the more seldom the longer it takes.
+   */
+  async #sweep(db: Queryable): Promise<boolean> {
+    const begun = performance.now()
+    const found = await this.#anythingUpTo(db, this.#position.start)
+    if (found) this.forget()
+    await this.#nextRetry.refresh(db)
+    const took = performance.now() - begun
+    this.#nextSweepAt = Date.now() + Math.max(this.#options.sweepMs, took * sweepOneIn)
+    return found
+  }
+
+  async #anythingUpTo(db: Queryable, id: bigint): Promise<boolean> {
+    if (id === 0n) return false
+    const { rows } = await this.#readyUpTo.run(db, [this.#options.listener.definition.name, id])
+    return rows.length > 0
   }
 
   #observe(first: ResultRow): ResultRow {
