@@ -36,9 +36,9 @@ async function backlogFor(stage: Stage, updatesOfEach: number, order: 'row' | 'n
 async function rateOn(stage: Stage, backlog: Database, changes: number, order: 'row' | 'none'): Promise<number> {
   await using copy = await copyOf(stage.serverUrl, backlog)
   const tally = new Tally(rows * changes)
-  const rowOrder = order === 'row' ? new RowOrder() : null
+  const rowOrder = new RowOrder(order === 'row')
   const handle = (media: Media) => {
-    rowOrder?.handle(media)
+    rowOrder.handle(media)
     tally.count((media.id - 1) * changes + updateOf(media))
   }
   const { total } = await drainMedia(copy, tally, { listener: { order }, handle })

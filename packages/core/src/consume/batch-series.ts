@@ -43,6 +43,7 @@ export class BatchSeries {
   /** What was claimed behind the batch before. */
   #next: Promise<ClaimedBatch | BatchResult> | null = null
   #isWorthTwo = false
+  #lastCount = 0
 
   constructor(options: BatchOptions, intake: Intake, { settler, size, turn }: SeriesOptions) {
     this.#options = options
@@ -55,6 +56,10 @@ export class BatchSeries {
   /** Whether a batch has been claimed already. */
   get hasNext(): boolean {
     return this.#next !== null
+  }
+
+  get lastCount(): number {
+    return this.#lastCount
   }
 
   /** Whether the last batch was one of many, and quickly handled. */
@@ -106,6 +111,7 @@ export class BatchSeries {
 
   async #handleAll({ transaction, notifications, waiting, more }: ClaimedBatch, goOn: () => void): Promise<void> {
     const { nextRetry } = this.#intake
+    this.#lastCount = notifications.length
     const outcome = await this.#handle(transaction, notifications)
     const place = { waiting, lease: null }
     const { dead } = await this.#settler.failed(transaction, place, outcome.failures)

@@ -40,6 +40,8 @@ export interface BatchSource {
   readonly untilRetry: number | null
   /** No handler is running. */
   readonly isIdle: boolean
+  /** How many notifications the last batch had. */
+  readonly lastCount: number
   /** Claims the next batch. */
   next(): Promise<BatchResult>
   /** Something that waits is due in so many milliseconds. */
@@ -83,17 +85,24 @@ export class Batches implements BatchSource {
     return this.#intake.start
   }
 
+  get lastCount(): number {
+    return this.#series.lastCount
+  }
+
   get untilRetry(): number | null {
     return this.#intake.nextRetry.until
   }
 
   /** Claims a batch, or, where they are many and quickly handled, batch after batch. */
   async next(): Promise<BatchResult> {
-    if (!this.#series.isWorthTwo || this.#oneByOne > 0) {
-      this.#oneByOne--
-      return this.#series.next(null, () => true)
-    }
-    return this.#inTwos()
+    if (this.#isTimeForTwos) return this.#inTwos()
+    this.#oneByOne--
+    // a batch of all keys would be in the way of both halves
+    return this.#series.next(null, () => !this.#isTimeForTwos)
+  }
+
+  get #isTimeForTwos(): boolean {
+    return this.#series.isWorthTwo && this.#oneByOne <= 0
   }
 
   /**

@@ -81,9 +81,15 @@ const claimAny = (schema: string) => /* sql */ `
   ${summary(schema, `''`)}
 `
 
+/** Of the key of `n`. Where nothing waits at all, that is asked once. */
+const nothingWaits = (schema: string) => /* sql */ `(
+  (select not exists (select from ${schema}.notification w where w.listener = $1 and w.run_at is not null))
+  or not exists (select from ${schema}.notification w where w.listener = $1 and w.waiting_key = n.key offset 0)
+)`
+
 /**
- * Claims fresh notifications in the order of each row where nothing is in the way: none waits, nobody has ever locked one
- * of the oldest, and all of them can be locked now. Then they are the oldest of their keys without more ado. Else
+ * Claims fresh notifications in the order of each row where nothing is in the way: none of their keys waits, nobody has
+ * ever locked one of the oldest, and all of them can be locked now. Then they are the oldest of their keys without more ado. Else
  * nothing is claimed, and `looked` is null. `$1` listener, `$2` above which id, `$3` limit, `$4` half, `$5` keys to leave
  * out.
  *
@@ -97,12 +103,11 @@ const claimOldest = (schema: string) => {
   return /* sql */ `
     with oldest as materialized (
       select pg_catalog.max(o.id) as highest, pg_catalog.count(*) as looked,
-        coalesce(pg_catalog.bool_and(o.untouched), true)
-          and not exists (select from ${schema}.notification w where w.listener = $1 and w.run_at is not null) as is_clear
+        coalesce(pg_catalog.bool_and(o.is_clear), true) as is_clear
       from (
-        select n.id, n.untouched
+        select n.id, n.xmax = '0'::xid and ${nothingWaits(schema)} as is_clear
         from (
-          select n.id, n.key, n.xmax = '0'::xid as untouched
+          select n.id, n.key, n.xmax
           from ${schema}.notification n
           where ${ready}
           order by n.id
@@ -159,16 +164,7 @@ const claimByRow = (schema: string) => /* sql */ `
       from ${schema}.notification n
       where n.listener = $1 and not n.waiting and n.id > $2
         and coalesce(n.key, n.id) not in (select pg_catalog.unnest($5::bigint[]))
-        and (
-          (select not exists (
-            select from ${schema}.notification w where w.listener = $1 and w.run_at is not null
-          ))
-          or not exists (
-            select from ${schema}.notification w
-            where w.listener = $1 and w.waiting_key = n.key
-            offset 0
-          )
-        )
+        and ${nothingWaits(schema)}
       order by n.id
       limit case when $4::bigint is null then $6::bigint else $6::bigint * 3::bigint end
     ) n
@@ -289,7 +285,7 @@ export class Claimer {
   ): Promise<Claim | null> {
     const { rows } = await this.#oldest.run(db, [this.#listener, above, limit, half, blocked])
     const claim = toClaim(rows)
-    return claim && { ...claim, full: claim.looked === limit }
+    return claim && { ...claim, full: mayHaveMore(claim, limit, half) }
   }
 
   async fresh(
@@ -303,7 +299,7 @@ export class Claimer {
     const { rows } = await this.#fresh.run(db, values)
     const claim = toClaim(rows) as Looked
     const most = this.#order === 'row' ? look : limit
-    return { ...claim, full: claim.looked === most || claim.claimed.length >= limit }
+    return { ...claim, full: mayHaveMore(claim, most, half) || claim.claimed.length >= limit }
   }
 
   /** Leaves out of a later page's claim the keys that have something older, which an earlier page did not see. */
@@ -331,6 +327,9 @@ export class Claimer {
 
 /** A claim, and how many it looked at. */
 type Looked = Omit<Claim, 'full'> & { readonly looked: number }
+
+// of a half that is ahead of the other, not all that are allowed are found among those that are looked at
+const mayHaveMore = ({ looked }: Looked, most: number, half: Half) => looked >= (half === null ? most : most / 2)
 
 function toClaim(rows: readonly ResultRow[]): Looked | null {
   // the one about the page itself

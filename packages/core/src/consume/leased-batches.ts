@@ -26,6 +26,7 @@ export class LeasedBatches implements BatchSource {
   readonly #heartbeat: Heartbeat
   readonly #attempt: Attempt
   readonly #leaseMs: number
+  #lastCount = 0
   readonly #running = new Map<Running, Promise<void>>()
 
   constructor(options: BatchOptions & { readonly onFree: () => void }, leaseMs: number) {
@@ -47,6 +48,10 @@ export class LeasedBatches implements BatchSource {
 
   get start(): bigint {
     return this.#intake.start
+  }
+
+  get lastCount(): number {
+    return this.#lastCount
   }
 
   get untilRetry(): number | null {
@@ -86,6 +91,7 @@ export class LeasedBatches implements BatchSource {
     const calls = this.#calls(notifications)
     const leased = calls.flat()
     const lapsesAt = performance.now() + this.#leaseMs
+    this.#lastCount = leased.length
     const lease = await this.#leases.take(transaction, waiting, leased)
     await transaction.commit()
     for (const call of calls) this.#begin({ call, lease, lapsesAt, abort: new AbortController(), settling: false })
