@@ -271,7 +271,8 @@ export class Claims {
         const [next] = notifications
         if (next && claim.highestId !== null) {
           this.#settled.saw(claim.highestId)
-          if (half === null) await this.#passedOver.remember(db, start, next.id, this.#settled.id)
+          const lowest = first.lowestId ?? next.id
+          if (half === null) await this.#passedOver.remember(db, lowest, next.id, this.#settled.id)
         }
         const blocked = above > start || claim.lowestId !== null
         return { notifications, waiting: false, more: claim.full, blocked }

@@ -7,7 +7,7 @@ const keysBetween = (schema: string) => /* sql */ `
   from (
     select distinct coalesce(n.key, n.id) as key
     from ${schema}.notification n
-    where n.listener = $1 and not n.waiting and n.id > $2 and n.id <= $3
+    where n.listener = $1 and not n.waiting and n.id >= $2 and n.id <= $3
   ) k
 `
 
@@ -58,15 +58,14 @@ export class PassedOver {
     return this.#isUnsettled
   }
 
-  /** Everything ready with an id above `start`, below `next`, could not be taken just now. */
-  async remember(db: Queryable, start: bigint, next: bigint, settled: bigint): Promise<void> {
+  /** Everything ready from the id `lowest` on, below `next`, could not be taken just now. */
+  async remember(db: Queryable, lowest: bigint, next: bigint, settled: bigint): Promise<void> {
     const now = performance.now()
-    const blocked = next - 1n
-    const upTo = settled < blocked ? settled : blocked
-    this.#isUnsettled = blocked - upTo >= worthIds
-    if (upTo - start < worthIds || now < this.#until) return
+    const upTo = settled < next - 1n ? settled : next - 1n
+    this.#isUnsettled = next - lowest >= worthIds && next - upTo > worthIds
+    if (upTo - lowest < worthIds || now < this.#until) return
     this.#until = now + unseenMs
-    const { rows } = await this.#keysBetween.run(db, [this.#listener, start, upTo])
+    const { rows } = await this.#keysBetween.run(db, [this.#listener, lowest, upTo])
     const { keys, count } = rows[0]
     this.#passed = count > 0 && count <= mostKeys ? { upTo, keys: keys.split(',') } : null
   }
