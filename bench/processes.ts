@@ -13,7 +13,7 @@ export const processes: Benchmark = {
   about: 'a handler that needs 1 ms of CPU, in two processes; against one process',
   async run(stage) {
     const seconds = stage.size(4, 2)
-    const backlog = await stage.backlog(Math.max(2_000, stage.size(20_000, 20_000)))
+    const backlog = await stage.backlog(Math.max(8_000, stage.size(20_000, 20_000)))
     const rounds = roundsOf(1)
     const sides = {
       ours: () => rateOf(stage, backlog, 2, seconds, rounds),
