@@ -41,10 +41,9 @@ describe.concurrent('the benchmarks run', { timeout: 180_000 }, () => {
     expect(figures.map(({ name }) => name)).toEqual(names)
     for (const figure of figures) {
       expect(Object.keys(figure)).toEqual(['name', 'value', 'unit', 'against', 'ratio', 'goal', 'ok'])
-      // dead rows are told by the server's statistics, which come late
-      if (figure.name === 'pinned-dead') continue
-      expect(figure.value, figure.name).toBeGreaterThan(0)
-      expect(figure.ratio, figure.name).toBeGreaterThan(0)
+      // how much it is tells nothing at this size; JSON has null for what is no number
+      expect(figure.value, figure.name).toEqual(expect.any(Number))
+      if (figure.name !== 'pinned-dead') expect(figure.ratio, figure.name).toEqual(expect.any(Number))
       expect(figure.against).not.toBe('')
       expect(figure.ok).toBe(meetsGoal(figure))
     }
