@@ -1,7 +1,8 @@
 import { plainAttempt, transactionalAttempt } from './attempt.js'
 import type { BatchOptions, BatchResult } from './batch.js'
 import { type BatchSize, fast } from './batch-size.js'
-import type { Claimed, Half } from './claim.js'
+import type { Claimed } from './claim.js'
+import type { Half } from './claim-parts.js'
 import {
   dispatch,
   dispatchUntilAborted,

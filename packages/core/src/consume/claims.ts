@@ -1,7 +1,8 @@
 import type { Queryable, ResultRow } from '../database.js'
 import type { Listener } from '../listener.js'
 import { identifier } from '../quote.js'
-import { type Claim, type Claimed, Claimer, type Half } from './claim.js'
+import { type Claim, type Claimed, Claimer, type Wanted } from './claim.js'
+import type { Half } from './claim-parts.js'
 import { NextRetry } from './next-retry.js'
 import { type Passed, PassedOver } from './passed-over.js'
 import { isPaused } from './pause.js'
@@ -230,31 +231,21 @@ export class Claims {
   /** Claims behind what is known to be blocked, else where ready notifications begin. */
   async #firstPage(db: Queryable, limit: number, half: Half): Promise<Page> {
     const passed = half === null ? this.#passedOver.current : null
-    const above = passed?.upTo ?? this.#position.start
-    const keys = passed?.keys ?? []
-    return {
-      passed,
-      claim: (await this.#oldest(db, above, limit, half, keys)) ?? (await this.#page(db, above, limit, half, keys)),
-    }
+    const wanted = { above: passed?.upTo ?? this.#position.start, limit, half, blocked: passed?.keys ?? [] }
+    return { passed, claim: (await this.#oldest(db, wanted)) ?? (await this.#page(db, wanted)) }
   }
 
   /** Null where something is in the way. Then it is not tried again for a while: what it locks in vain, others may want. */
-  async #oldest(
-    db: Queryable,
-    above: bigint,
-    limit: number,
-    half: Half,
-    blocked: readonly string[],
-  ): Promise<Claim | null> {
+  async #oldest(db: Queryable, wanted: Wanted): Promise<Claim | null> {
     if (!this.#ordered || performance.now() < this.#clearFrom) return null
-    const claim = await this.#claimer.oldest(db, above, limit, half, blocked)
+    const claim = await this.#claimer.oldest(db, wanted)
     if (!claim) this.#clearFrom = performance.now() + unclearMs
     return claim
   }
 
-  async #page(db: Queryable, above: bigint, limit: number, half: Half, blocked: readonly string[]): Promise<Claim> {
-    const claim = await this.#claimer.fresh(db, above, limit, { half, blocked, look: this.#look(limit) })
-    this.#lookFurther(claim, limit)
+  async #page(db: Queryable, wanted: Wanted): Promise<Claim> {
+    const claim = await this.#claimer.fresh(db, wanted, this.#look(wanted.limit))
+    this.#lookFurther(claim, wanted.limit)
     return claim
   }
 
@@ -263,7 +254,11 @@ export class Claims {
     const { start } = this.#position
     if (first.lowestId !== null) this.#position.saw(first.lowestId, first.claimed.length > 0)
     const blockedKeys: string[] = []
-    for (let above = start, claim = first; ; claim = await this.#page(db, above, limit, half, blockedKeys)) {
+    for (
+      let above = start, claim = first;
+      ;
+      claim = await this.#page(db, { above, limit, half, blocked: blockedKeys })
+    ) {
       const notifications =
         above === start ? claim.claimed : await this.#claimer.withoutOvertaking(db, start, above, claim.claimed)
       if (claim.full && notifications.length > 0) this.#options.onMore()

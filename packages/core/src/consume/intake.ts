@@ -1,5 +1,5 @@
 import type { BatchOptions, BatchResult } from './batch.js'
-import type { Half } from './claim.js'
+import type { Half } from './claim-parts.js'
 import { type Batch, Claims } from './claims.js'
 import { Gathering } from './gather.js'
 import { Interruptions, setApart } from './interrupted.js'

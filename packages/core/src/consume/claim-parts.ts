@@ -1,0 +1,35 @@
+import { packedNothing } from './pack.js'
+
+/* What the statements that claim have in common. */
+
+// A locked row keeps the id of the transaction that locked it, also when that has ended. To be read before one's own lock.
+export const lockedBefore = /* sql */ `nullif(n.xmax::text, '0') as locked_before`
+
+export const lowestReady = (schema: string) => /* sql */ `
+    select n.id from ${schema}.notification n
+    where n.listener = $1 and not n.waiting and n.id > $2
+    order by n.id limit 1
+  `
+
+/** One row about the page itself, beside those of {@link packed}. */
+export const summary = (schema: string, blocked: string) => /* sql */ `
+  union all
+  select ${packedNothing}, pg_catalog.max(p.id)::text, pg_catalog.count(*)::int, ${blocked}, (${lowestReady(schema)})::text
+  from page p
+`
+export const noSummary = 'null::text as highest, null::int as looked, null::text as blocked, null::text as lowest'
+
+/**
+ * One half of the keys, or all of them: what two claims of one worker at a time do not take from each other. What has no
+ * key is in any order, and halved by its id.
+ */
+export type Half = 0 | 1 | null
+
+// Ids of a listener may be all odd, where another one listens to the same table: so they are halved in blocks.
+export const isOfHalf = /* sql */ `($4::bigint is null or coalesce(n.key, n.id / 64::bigint) & 1::bigint = $4)`
+
+/** Of the key of `n`. Where nothing waits at all, that is asked once. */
+export const nothingWaits = (schema: string) => /* sql */ `(
+  (select not exists (select from ${schema}.notification w where w.listener = $1 and w.run_at is not null))
+  or not exists (select from ${schema}.notification w where w.listener = $1 and w.waiting_key = n.key offset 0)
+)`
