@@ -2,8 +2,8 @@ import { setTimeout as pass } from 'node:timers/promises'
 import type { Pool } from '../database.js'
 import type { BatchSettings, Listener } from '../listener.js'
 import { identifier } from '../quote.js'
-import type { Batch } from './claims.js'
 import type { StopSignals } from './dispatch.js'
+import type { Batch } from './fresh-claims.js'
 import { Statement, type StatementOptions } from './statement.js'
 
 // As many as a batch takes are looked at, and no more. The first is the oldest.

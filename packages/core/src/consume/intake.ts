@@ -1,6 +1,7 @@
 import type { BatchOptions, BatchResult } from './batch.js'
 import type { Half } from './claim-parts.js'
-import { type Batch, Claims } from './claims.js'
+import { Claims } from './claims.js'
+import type { Batch } from './fresh-claims.js'
 import { Gathering } from './gather.js'
 import { Interruptions, setApart } from './interrupted.js'
 import type { NextRetry } from './next-retry.js'
