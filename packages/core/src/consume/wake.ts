@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import pg from 'pg'
+import type pg from 'pg'
 import { cut, endConnection } from '../cut.js'
-import type { ResultRow } from '../database.js'
 import type { Events } from '../events.js'
 import { identifier, literal } from '../quote.js'
 import { reconnectBackoff } from './backoff.js'
+import { ask, lost } from './listen-connection.js'
 import { Signal } from './signal.js'
 import { currentWriters, type Writers } from './writers.js'
 
@@ -51,7 +51,7 @@ export interface WakeLineOptions {
   readonly events: Events
 }
 
-// With a pause that grows, about a second. Whoever holds the lock for longer is no writer in its instant, and makes all
+// With a pause that grows, about a third of a second. Whoever holds the lock for longer is no writer in its instant, and makes all
 // writers notify.
 const lockAttempts = 50
 
@@ -218,34 +218,4 @@ export class WakeLine {
   #wakeAll(): void {
     for (const signal of this.#sleepers.values()) signal.set()
   }
-}
-
-/** The last statement that each connection was given. pg wants them one after another. */
-const turns = new WeakMap<pg.Client, Promise<unknown>>()
-
-/** Rows of a statement. A connection that does not answer is given up, and so replaced. */
-async function ask(client: pg.Client, sql: string, values: unknown[] = []): Promise<ResultRow[]> {
-  const turn = (turns.get(client) ?? Promise.resolve()).then(() => client.query(sql, values))
-  turns.set(
-    client,
-    turn.catch(() => {}),
-  )
-  try {
-    return (await turn).rows
-  } catch (error) {
-    if (!(error instanceof pg.DatabaseError)) void endConnection(client)
-    throw error
-  }
-}
-
-/** Waits until the connection has ended, and says why. */
-function lost(client: pg.Client): Promise<unknown> {
-  return new Promise((resolve) => {
-    let reason: unknown = new Error('the connection was closed')
-    client.on('error', (error) => {
-      reason = error
-      void endConnection(client)
-    })
-    client.on('end', () => resolve(reason))
-  })
 }
