@@ -25,8 +25,8 @@ test('the pool of the engine carries the context', async ({ database }) => {
   const core = database.core()
   core.onChange({ name: 'record', table: 'media', order: 'none' }, () => {})
   await core.install()
-  await core.withContext({ a: 1 }, () => core.pool.query(insert, ['a']))
-  await core.pool.query(insert, ['b'])
+  await core.withContext({ a: 1 }, async () => (await core.openPool()).query(insert, ['a']))
+  await (await core.openPool()).query(insert, ['b'])
   expect((await database.notifications()).map(({ context }) => context)).toEqual([{ a: 1 }, {}])
 })
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import pg from 'pg'
+import { identifier, literal } from '../packages/core/src/quote.ts'
 import { expect, test, vi } from './support/test.ts'
 
 const nasty = [
@@ -142,4 +143,14 @@ test('where the settings of a database are the strangest, names of any kind are 
     expect(handled).toContainEqual({ [cut]: index, [`s${cut}`]: nastyName })
     await core.close()
   }
+})
+
+test('names and texts are quoted as pg quotes them', () => {
+  fc.assert(
+    fc.property(text, (any) => {
+      expect(identifier(any)).toBe(pg.escapeIdentifier(any))
+      expect(literal(any)).toBe(pg.escapeLiteral(any))
+    }),
+    { numRuns: 1_000 },
+  )
 })

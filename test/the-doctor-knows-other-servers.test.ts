@@ -53,4 +53,5 @@ test('autovacuum workers that are all busy, and autovacuum that is off', async (
   ])
 })
 
-const query = (engine: PubSub, statement: string): Promise<pg.QueryResult> => engine.pool.query(statement)
+const query = async (engine: PubSub, statement: string): Promise<pg.QueryResult> =>
+  (await engine.openPool()).query(statement)

@@ -1,7 +1,7 @@
-import pg from 'pg'
+import type pg from 'pg'
 import type { StatementOptions } from './consume/statement.js'
 import type { Events } from './events.js'
-import { keepAlive, OwnPool } from './own-pool.js'
+import type { OwnPool } from './own-pool.js'
 import { carryContext } from './publish/context-carrier.js'
 import type { PubSubOptions } from './pubsub-options.js'
 
@@ -11,16 +11,17 @@ const mostConnectMs = 10_000
 /** Of the pool that is opened here, apart from the two that the batches of a running listener may hold. */
 const spareConnections = 10
 
-/** How a `PubSub` reaches the database: by a pool, the user's or its own, and by a LISTEN connection for each worker. */
+/**
+ * How a `PubSub` reaches the database: by a pool, the user's or its own, and by a LISTEN connection for each worker. The
+ * driver is loaded when it is first needed.
+ */
 export class Connections {
   /** How statements are sent: what a pooler cannot do is not asked of one. */
   readonly statements: StatementOptions
-  /** A new, unconnected client for a LISTEN connection; null where there is to be none. */
-  readonly createListenClient: (() => pg.Client) | null
   readonly #options: PubSubOptions
   readonly #connectMs: number
   readonly #events: Events
-  #ownPool: OwnPool | undefined
+  #ownPool: Promise<OwnPool> | undefined
 
   constructor(options: PubSubOptions, answerMs: number, events: Events) {
     this.#options = options
@@ -28,19 +29,18 @@ export class Connections {
     this.#events = events
     const { listenConnectionString } = options
     this.statements = { prepared: listenConnectionString === undefined, answerMs }
-    this.createListenClient = listenConnectionString === false ? null : () => this.#listenClient()
   }
 
   /** The pool given, or one of its own, opened when it is first needed. */
-  get pool(): pg.Pool {
-    if (this.#options.pool) return this.#options.pool
-    this.#ownPool ??= this.#openPool()
-    return this.#ownPool
+  async open(): Promise<pg.Pool> {
+    this.#ownPool ??= this.#options.pool ? undefined : this.#openPool()
+    return this.#options.pool ?? (this.#ownPool as Promise<OwnPool>)
   }
 
   /** Lets the pool of its own grow with the listeners that run. @returns how many connections the user's may have */
-  makeRoom(listeners: number): number | undefined {
-    if (this.#ownPool) this.#ownPool.options.max = spareConnections + 2 * listeners
+  async makeRoom(listeners: number): Promise<number | undefined> {
+    const own = await this.#ownPool
+    if (own) own.options.max = spareConnections + 2 * listeners
     return this.#options.pool?.options.max
   }
 
@@ -48,10 +48,11 @@ export class Connections {
   async end(): Promise<void> {
     const pool = this.#ownPool
     this.#ownPool = undefined
-    await pool?.end()
+    await (await pool)?.end()
   }
 
-  #openPool(): OwnPool {
+  async #openPool(): Promise<OwnPool> {
+    const { OwnPool } = await import('./own-pool.js')
     const { connectionString } = this.#options
     const { prepared: pipeline } = this.statements
     const pool = new OwnPool(connectionString, { max: spareConnections, connectMs: this.#connectMs, pipeline })
@@ -59,17 +60,14 @@ export class Connections {
     return carryContext(pool)
   }
 
-  #listenClient(): pg.Client {
+  /** Makes new, unconnected clients for LISTEN connections; null where there are to be none. */
+  async listenClients(): Promise<(() => pg.Client) | null> {
     const { listenConnectionString, connectionString, pool } = this.#options
+    if (listenConnectionString === false) return null
+    const { listenClient } = await import('./own-pool.js')
     const address = listenConnectionString || connectionString
     const config: pg.ClientConfig = address ? { connectionString: address } : { ...pool?.options }
     if (!address && pool) config.password = pool.options.password // not enumerable there
-    return new pg.Client({
-      ...config,
-      application_name: 'pgpubsub listen',
-      ...keepAlive,
-      connectionTimeoutMillis: this.#connectMs,
-      query_timeout: this.statements.answerMs,
-    })
+    return () => listenClient(config, { connectMs: this.#connectMs, answerMs: this.statements.answerMs })
   }
 }

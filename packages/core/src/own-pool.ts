@@ -3,10 +3,24 @@ import pg from 'pg'
 import { cut } from './cut.js'
 
 /** An idle connection whose other end is gone is noticed within these many milliseconds and ten seconds. */
-export const keepAlive = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 }
+const keepAlive = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 }
 
 /** How long statements that still run may take when the pool is ended, in milliseconds. */
 const endingMs = 5_000
+
+/** A client for a LISTEN connection. */
+export function listenClient(
+  config: pg.ClientConfig,
+  { connectMs, answerMs }: { connectMs: number; answerMs: number },
+): pg.Client {
+  return new pg.Client({
+    ...config,
+    application_name: 'pgpubsub listen',
+    ...keepAlive,
+    connectionTimeoutMillis: connectMs,
+    query_timeout: answerMs,
+  })
+}
 
 /** The pool that the engine opens for itself. Its end does not wait for a server that does not answer. */
 export class OwnPool extends pg.Pool {

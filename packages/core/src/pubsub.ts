@@ -2,28 +2,28 @@ import type pg from 'pg'
 import type { Change, Context } from './change.js'
 import { Connections } from './connections.js'
 import { DeadLetters, transactionOr } from './consume/dead-letters.js'
-import { pauseListener } from './consume/pause.js'
-import { Worker } from './consume/worker.js'
+import type { Worker } from './consume/worker.js'
 import type { Queryable } from './database.js'
-import { diagnose } from './doctor/doctor.js'
 import type { Finding } from './doctor/finding.js'
 import type { DoctorOptions } from './doctor/options.js'
 import { Events, type PubSubEvent, type PubSubEvents } from './events.js'
-import { requireCurrentEngine } from './install/current-engine.js'
-import { type InstallReport, install, installSql } from './install/install.js'
+import type { InstallReport } from './install/install.js'
 import { chosenListeners, type ListenOptions } from './listen-options.js'
 import { type Listener, ListenerRegistry } from './listener.js'
 import { logEvents } from './log-events.js'
 import { type Logger, quietLogger } from './logger.js'
-import { Reports } from './observe/reports.js'
-import { type ListenerStatus, status } from './observe/status.js'
+import type { Reports } from './observe/reports.js'
+import type { ListenerStatus } from './observe/status.js'
 import type { Given, ListenerDefaults } from './options.js'
-import { BackPressure, type WaitForCapacityOptions } from './publish/back-pressure.js'
+import type { BackPressure, WaitForCapacityOptions } from './publish/back-pressure.js'
 import { currentContext, enterScope, openScope, runInScope } from './publish/context.js'
 import { type PubSubOptions, resolvePubSubOptions } from './pubsub-options.js'
 import { type JsonRow, type TableListenerOptions, tableListener } from './table-listener.js'
 
-/** The engine: declared listeners, their installation, workers and context. Framework-free. */
+/**
+ * The engine: declared listeners, their installation, workers and context. Framework-free. What a program that only writes
+ * does not need is loaded when it is first asked for: workers, installation, doctor, and the driver itself.
+ */
 export class PubSub {
   readonly schema: string
   readonly defaults: ListenerDefaults
@@ -32,8 +32,8 @@ export class PubSub {
   readonly #connections: Connections
   readonly #listeners = new ListenerRegistry()
   readonly #events: Events
-  readonly #reports: Reports
-  readonly #backPressure: BackPressure
+  #reports: Promise<Reports> | undefined
+  #backPressure: Promise<BackPressure> | undefined
   readonly #pollMs: number
   #logger: Logger
   /** Those that run, and those that are being started. */
@@ -51,15 +51,13 @@ export class PubSub {
     this.#events = new Events(() => this.#logger)
     logEvents(this.#events, () => this.#logger)
     this.#connections = new Connections(options, answerMs, this.#events)
-    const shared = { schema: this.schema, pool: () => this.pool, events: this.#events }
-    const isDeclared = (name: string) => this.#listeners.find(name) !== undefined
-    this.#backPressure = new BackPressure({ ...shared, isDeclared })
-    this.#reports = new Reports({ ...shared, onReport: (listener) => this.#observeCapacity(listener) })
-    this.deadLetters = this.deadLettersIn(transactionOr(() => this.pool))
+    this.deadLetters = this.deadLettersIn(transactionOr(() => this.openPool()))
   }
 
   /** {@link deadLetters} for transactions of another kind: the way in for adapters of ORMs. */
-  deadLettersIn<Transaction>(database: (tx: Transaction | undefined) => Queryable): DeadLetters<Transaction> {
+  deadLettersIn<Transaction>(
+    database: (tx: Transaction | undefined) => Queryable | Promise<Queryable>,
+  ): DeadLetters<Transaction> {
     return new DeadLetters(this.schema, database, (name) => this.#listeners.find(name))
   }
 
@@ -83,13 +81,15 @@ export class PubSub {
    * Brings the database to what is declared: engine schema and triggers. Where nothing differs, nothing happens.
    * @throws PGPUBSUB_UNKNOWN_TABLE, PGPUBSUB_NOT_A_TABLE, PGPUBSUB_UNKNOWN_COLUMN, PGPUBSUB_NEWER_ENGINE, PGPUBSUB_LOCK_TIMEOUT
    */
-  install(): Promise<InstallReport> {
-    return install(this.pool, this.schema, this.#definitions())
+  async install(): Promise<InstallReport> {
+    const { install } = await import('./install/install.js')
+    return install(await this.openPool(), this.schema, this.#definitions())
   }
 
   /** What {@link install} would do on an empty database, as SQL text that may be applied again over itself. */
-  sql(): Promise<string> {
-    return installSql(this.pool, this.schema, this.#definitions())
+  async sql(): Promise<string> {
+    const { installSql } = await import('./install/install.js')
+    return installSql(await this.openPool(), this.schema, this.#definitions())
   }
 
   /**
@@ -99,8 +99,9 @@ export class PubSub {
    * @returns the worst first; empty where all is well
    * @throws PGPUBSUB_INVALID_OPTION, and the driver's error when the server cannot be reached
    */
-  doctor(options: DoctorOptions = {}): Promise<Finding[]> {
-    return diagnose(this.pool, this.schema, this.#definitions(), options)
+  async doctor(options: DoctorOptions = {}): Promise<Finding[]> {
+    const { diagnose } = await import('./doctor/doctor.js')
+    return diagnose(await this.openPool(), this.schema, this.#definitions(), options)
   }
 
   /**
@@ -122,23 +123,26 @@ export class PubSub {
   }
 
   async #start(listeners: readonly Listener[]): Promise<Worker> {
-    await requireCurrentEngine(this.pool, this.schema)
-    this.#makeRoom()
+    const { requireCurrentEngine } = await import('./install/current-engine.js')
+    const { Worker } = await import('./consume/worker.js')
+    const pool = await this.openPool()
+    await requireCurrentEngine(pool, this.schema)
+    await this.#makeRoom()
     return Worker.start({
       listeners,
       schema: this.schema,
-      pool: this.pool,
-      createListenClient: this.#connections.createListenClient,
+      pool,
+      createListenClient: await this.#connections.listenClients(),
       events: this.#events,
-      reports: this.#reports,
+      reports: await this.#openReports(),
       pollMs: this.#pollMs,
       statements: this.#connections.statements,
     })
   }
 
   /** A batch holds a connection while its handlers run, and no listener may wait for another's. */
-  #makeRoom(): void {
-    const max = this.#connections.makeRoom(this.#consumers)
+  async #makeRoom(): Promise<void> {
+    const max = await this.#connections.makeRoom(this.#consumers)
     if (max === undefined || max > this.#consumers) return
     this.#logger.warn(
       { max, listeners: this.#consumers },
@@ -160,9 +164,10 @@ export class PubSub {
     return this.#setPaused(listener, false)
   }
 
-  #setPaused(listener: string, paused: boolean): Promise<void> {
+  async #setPaused(listener: string, paused: boolean): Promise<void> {
+    const { pauseListener } = await import('./consume/pause.js')
     const declared = this.#listeners.find(listener) !== undefined
-    return pauseListener(this.pool, this.schema, listener, { paused, declared })
+    return pauseListener(await this.openPool(), this.schema, listener, { paused, declared })
   }
 
   /**
@@ -170,8 +175,9 @@ export class PubSub {
    * fast. Cheap, whatever is stored: numbers above 10,000 are estimated. It locks nothing.
    * @throws PGPUBSUB_NOT_INSTALLED
    */
-  status(): Promise<ListenerStatus[]> {
-    return status(this.pool, this.schema)
+  async status(): Promise<ListenerStatus[]> {
+    const { status } = await import('./observe/status.js')
+    return status(await this.openPool(), this.schema)
   }
 
   /**
@@ -183,8 +189,9 @@ export class PubSub {
    * @throws PGPUBSUB_INVALID_OPTION where there is no `highWaterMark`, PGPUBSUB_UNKNOWN_LISTENER, PGPUBSUB_NOT_INSTALLED,
    * PGPUBSUB_TIMEOUT after `timeoutMs`, PGPUBSUB_CLOSED at `close()`, the signal's reason when it aborts
    */
-  waitForCapacity(listener: string, options: WaitForCapacityOptions = {}): Promise<void> {
-    return this.#backPressure.wait(listener, this.#highWaterMark(listener), options)
+  async waitForCapacity(listener: string, options: WaitForCapacityOptions = {}): Promise<void> {
+    const backPressure = await this.#openBackPressure()
+    return backPressure.wait(listener, this.#highWaterMark(listener), options)
   }
 
   #highWaterMark(listener: string): number | null | undefined {
@@ -193,7 +200,7 @@ export class PubSub {
 
   async #observeCapacity(listener: string): Promise<void> {
     const highWaterMark = this.#highWaterMark(listener)
-    if (highWaterMark) await this.#backPressure.observe(listener, highWaterMark)
+    if (highWaterMark) await (await this.#openBackPressure()).observe(listener, highWaterMark)
   }
 
   /** Runs `fn` with the context merged over the running one, stored with every change that it causes. */
@@ -223,15 +230,34 @@ export class PubSub {
 
   /** Stops all workers, ends every {@link waitForCapacity}, and closes the connections that this object has opened. */
   async close(): Promise<void> {
-    this.#backPressure.close()
+    void this.#backPressure?.then((backPressure) => backPressure.close())
     const workers = await Promise.allSettled(this.#workers)
     await Promise.all(workers.map((worker) => worker.status === 'fulfilled' && worker.value.stop()))
     await this.#connections.end()
   }
 
   /** The pool given, or one of its own, opened when it is first needed. */
-  get pool(): pg.Pool {
-    return this.#connections.pool
+  openPool(): Promise<pg.Pool> {
+    return this.#connections.open()
+  }
+
+  #openReports(): Promise<Reports> {
+    this.#reports ??= import('./observe/reports.js').then(
+      ({ Reports }) => new Reports({ ...this.#shared(), onReport: (listener) => this.#observeCapacity(listener) }),
+    )
+    return this.#reports
+  }
+
+  #openBackPressure(): Promise<BackPressure> {
+    const isDeclared = (name: string) => this.#listeners.find(name) !== undefined
+    this.#backPressure ??= import('./publish/back-pressure.js').then(
+      ({ BackPressure }) => new BackPressure({ ...this.#shared(), isDeclared }),
+    )
+    return this.#backPressure
+  }
+
+  #shared() {
+    return { schema: this.schema, pool: () => this.openPool(), events: this.#events }
   }
 
   #definitions() {

@@ -1,13 +1,15 @@
-import pg from 'pg'
+// As pg's escapeIdentifier and escapeLiteral do it. pg itself is loaded when it is first needed, and a program that only
+// declares listeners does not.
 
 /** The one place where a name becomes SQL: `"Media"`. */
 export function identifier(...path: string[]): string {
-  return path.map((name) => pg.escapeIdentifier(name)).join('.')
+  return path.map((name) => `"${name.replaceAll('"', '""')}"`).join('.')
 }
 
 /** The one place where a text becomes an SQL literal, for statements that cannot bind values (`create trigger`). */
 export function literal(text: string): string {
-  return pg.escapeLiteral(text)
+  const quoted = `'${text.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`
+  return text.includes('\\') ? ` E${quoted}` : quoted
 }
 
 /** A list of texts as PostgreSQL writes a `text[]`: `{"a","b"}`. */

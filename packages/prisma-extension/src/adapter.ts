@@ -1,7 +1,10 @@
 import { carryContext } from '@pgpubsub/core'
-import { PrismaPg } from '@prisma/adapter-pg'
+import type { PrismaPg } from '@prisma/adapter-pg'
 
 type Arguments = ConstructorParameters<typeof PrismaPg>
+
+/** What Prisma asks of an adapter. */
+export type PubSubAdapter = Pick<PrismaPg, 'provider' | 'adapterName' | 'connect' | 'connectToShadowDb'>
 
 /**
  * `PrismaPg` whose connections carry the context of `withContext` in the round trip of the write itself. Takes what
@@ -12,13 +15,20 @@ type Arguments = ConstructorParameters<typeof PrismaPg>
  * @example
  * const prisma = new PrismaClient({ adapter: pubsubAdapter({ connectionString }) }).$extends(pubsub({ connectionString }))
  */
-export function pubsubAdapter(poolOrConfig: Arguments[0], options?: Arguments[1]): PrismaPg {
-  const factory = new PrismaPg(poolOrConfig, options)
-  const connect = factory.connect.bind(factory)
-  factory.connect = async () => {
-    const adapter = await connect()
-    carryContext(adapter.underlyingDriver())
-    return adapter
+export function pubsubAdapter(poolOrConfig: Arguments[0], options?: Arguments[1]): PubSubAdapter {
+  // the adapter, and with it the driver, is loaded when Prisma first connects
+  const factory = async () => {
+    const { PrismaPg } = await import('@prisma/adapter-pg')
+    return new PrismaPg(poolOrConfig, options)
   }
-  return factory
+  return {
+    provider: 'postgres',
+    adapterName: '@prisma/adapter-pg',
+    async connect() {
+      const adapter = await (await factory()).connect()
+      carryContext(adapter.underlyingDriver())
+      return adapter
+    },
+    connectToShadowDb: async () => (await factory()).connectToShadowDb(),
+  }
 }

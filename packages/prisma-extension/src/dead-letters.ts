@@ -7,7 +7,7 @@ export interface PrismaTransaction {
 
 /** The engine's dead letters, whose `tx` is a transaction of Prisma. */
 export function prismaDeadLetters(engine: PubSub): DeadLetters<PrismaTransaction> {
-  return engine.deadLettersIn((tx) => (tx === undefined ? engine.pool : queryable(tx)))
+  return engine.deadLettersIn((tx) => (tx === undefined ? engine.openPool() : queryable(tx)))
 }
 
 function queryable(tx: PrismaTransaction): Queryable {

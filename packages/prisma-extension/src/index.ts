@@ -33,7 +33,7 @@ export {
   type WaitForCapacityOptions,
   type Worker,
 } from '@pgpubsub/core'
-export { pubsubAdapter } from './adapter.js'
+export { type PubSubAdapter, pubsubAdapter } from './adapter.js'
 export type { PrismaTransaction } from './dead-letters.js'
 export { pubsub } from './extension.js'
 export type { PubSubClient } from './pubsub-client.js'

@@ -88,13 +88,13 @@ const discard = (schema: string, { text }: Condition) => /* sql */ `
 /** The dead letters of one engine. `Transaction` is what a caller's own transaction is. */
 export class DeadLetters<Transaction = Queryable> {
   readonly #schema: string
-  readonly #database: (tx: Transaction | undefined) => Queryable
+  readonly #database: (tx: Transaction | undefined) => Queryable | Promise<Queryable>
   readonly #listener: (name: string) => Listener | undefined
 
   /** @param database where statements go: into the caller's transaction, or, without one, to the pool */
   constructor(
     schema: string,
-    database: (tx: Transaction | undefined) => Queryable,
+    database: (tx: Transaction | undefined) => Queryable | Promise<Queryable>,
     listener: (name: string) => Listener | undefined,
   ) {
     this.#schema = schema
@@ -153,7 +153,7 @@ export class DeadLetters<Transaction = Queryable> {
   }
 
   #query(tx: Transaction | undefined, sql: string, values: readonly string[]): Promise<QueryResult> {
-    return requiresEngine(this.#schema, () => this.#database(tx).query(sql, [...values]))
+    return requiresEngine(this.#schema, async () => (await this.#database(tx)).query(sql, [...values]))
   }
 
   #deadLetter(row: ResultRow): DeadLetter {
@@ -187,8 +187,8 @@ export class DeadLetters<Transaction = Queryable> {
 }
 
 /** The caller's transaction, where one is given. @throws PGPUBSUB_INVALID_OPTION when it is none. */
-export function transactionOr(pool: () => Queryable) {
-  return (tx: Queryable | undefined): Queryable => {
+export function transactionOr(pool: () => Promise<Queryable>) {
+  return (tx: Queryable | undefined): Queryable | Promise<Queryable> => {
     if (tx === undefined) return pool()
     if (typeof tx?.query === 'function') return tx
     throw new PubSubError(

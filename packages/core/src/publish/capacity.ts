@@ -35,7 +35,7 @@ const look = (schema: string, listener: string, limit: number) => /* sql */ `
 
 export interface CapacityOptions {
   readonly schema: string
-  readonly pool: () => Pool
+  readonly pool: () => Promise<Pool>
   readonly events: Events
   readonly isDeclared: (listener: string) => boolean
 }
@@ -93,7 +93,7 @@ export class Capacity {
     const { schema, pool, isDeclared } = this.#options
     const begun = performance.now()
     const mark = this.#full ? Math.floor(this.#highWaterMark / 2) + 1 : this.#highWaterMark
-    const [row] = await read(pool(), schema, look(identifier(schema), literal(this.#listener), mark))
+    const [row] = await read(await pool(), schema, look(identifier(schema), literal(this.#listener), mark))
     if (!row.installed) throw listenerNotInstalled(schema, this.#listener, isDeclared(this.#listener))
     const full = row.stored >= mark
     const now = performance.now()
