@@ -17,11 +17,11 @@ async function engine(database: TestDatabase, handler: (change: ItemChange) => u
 
 const next = (from: PubSub, event: PubSubEvent) => new Promise((resolve) => from.on(event, resolve))
 
-const kill = (database: { query(text: string, values: string[]): unknown }, application: string) =>
+const kill = (database: { query(text: string, values: string[]): unknown }, application: string, state = '') =>
   database.query(
     `select pg_terminate_backend(pid) from pg_stat_activity
-     where datname = current_database() and application_name = $1`,
-    [application],
+     where datname = current_database() and application_name = $1 and $2 in ('', state)`,
+    [application, state],
   )
 
 test('a LISTEN connection that is killed comes back, and what was written meanwhile is handled', async ({
@@ -63,7 +63,7 @@ test('a connection that is killed in the middle of a batch ends neither the proc
   await database.sql('insert into item values (1, 1)')
   await begun.opened
   // no statement is running on it: only the connection itself can tell
-  await kill(database.pool, 'pgpubsub')
+  await kill(database.pool, 'pgpubsub', 'idle in transaction')
   await vi.waitFor(() => expect(errors).toHaveLength(1))
   held.open()
   await database.drained()

@@ -8,7 +8,7 @@ import type { PubSubOptions } from './pubsub-options.js'
 /** A connection is there at once or not at all, in milliseconds. */
 const mostConnectMs = 10_000
 
-/** Of the pool that is opened here, apart from the two that the batches of a running listener may hold. */
+/** Of a pool that is opened here, apart from the two that the batches of a running listener may hold. */
 const spareConnections = 10
 
 /**
@@ -22,6 +22,7 @@ export class Connections {
   readonly #connectMs: number
   readonly #events: Events
   #ownPool: Promise<OwnPool> | undefined
+  #batchPool: Promise<OwnPool> | undefined
 
   constructor(options: PubSubOptions, answerMs: number, events: Events) {
     this.#options = options
@@ -33,29 +34,43 @@ export class Connections {
 
   /** The pool given, or one of its own, opened when it is first needed. */
   async open(): Promise<pg.Pool> {
-    this.#ownPool ??= this.#options.pool ? undefined : this.#openPool()
-    return this.#options.pool ?? (this.#ownPool as Promise<OwnPool>)
+    if (this.#options.pool) return this.#options.pool
+    this.#ownPool ??= this.#openPool(false)
+    return this.#ownPool
   }
 
-  /** Lets the pool of its own grow with the listeners that run. @returns how many connections the user's may have */
+  /** The pool given, or one that nothing but batches uses. */
+  async openForBatches(): Promise<pg.Pool> {
+    if (this.#options.pool) return this.#options.pool
+    this.#batchPool ??= this.#openPool(true)
+    return this.#batchPool
+  }
+
+  /** Lets the pool of batches grow with the listeners that run. @returns how many connections the user's may have */
   async makeRoom(listeners: number): Promise<number | undefined> {
-    const own = await this.#ownPool
+    const own = await this.#batchPool
     if (own) own.options.max = spareConnections + 2 * listeners
     return this.#options.pool?.options.max
   }
 
   /** Closes what was opened here. */
   async end(): Promise<void> {
-    const pool = this.#ownPool
+    const pools = [this.#ownPool, this.#batchPool]
     this.#ownPool = undefined
-    await (await pool)?.end()
+    this.#batchPool = undefined
+    await Promise.all(pools.map(async (pool) => (await pool)?.end()))
   }
 
-  async #openPool(): Promise<OwnPool> {
+  async #openPool(isEngines: boolean): Promise<OwnPool> {
     const { OwnPool } = await import('./own-pool.js')
     const { connectionString } = this.#options
     const { prepared: pipeline } = this.statements
-    const pool = new OwnPool(connectionString, { max: spareConnections, connectMs: this.#connectMs, pipeline })
+    const pool = new OwnPool(connectionString, {
+      max: spareConnections,
+      connectMs: this.#connectMs,
+      pipeline,
+      isEngines,
+    })
     pool.on('error', (error) => this.#events.emit('error', { error }))
     return carryContext(pool)
   }

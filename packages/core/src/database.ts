@@ -20,6 +20,8 @@ export interface Connection extends Queryable {
   release(destroy?: boolean | Error): void
   /** Whether a statement may be sent before the ones before it are answered. */
   readonly pipeline?: boolean
+  /** Whether only the engine's batches use it: settings may last as long as it does. */
+  readonly isEngines?: boolean
   /** Tells that the connection was lost while no statement was running. With no handler, Node ends the process. */
   on(event: 'error', handler: (error: Error) => void): unknown
   removeListener(event: 'error', handler: (error: Error) => void): unknown

@@ -22,17 +22,23 @@ export function listenClient(
   })
 }
 
+export interface OwnPoolOptions {
+  readonly max: number
+  readonly connectMs: number
+  /** Whether statements are sent before the ones before them are answered. */
+  readonly pipeline: boolean
+  /** Whether nothing but the engine's batches uses it. */
+  readonly isEngines: boolean
+}
+
 /** The pool that the engine opens for itself. Its end does not wait for a server that does not answer. */
 export class OwnPool extends pg.Pool {
   readonly #open: ReadonlySet<pg.Client>
 
-  constructor(
-    connectionString: string | undefined,
-    { max, connectMs, pipeline }: { max: number; connectMs: number; pipeline: boolean },
-  ) {
+  constructor(connectionString: string | undefined, { max, connectMs, pipeline, isEngines }: OwnPoolOptions) {
     const open = new Set<pg.Client>()
     super({
-      Client: recordedIn(open),
+      Client: recordedIn(open, isEngines),
       connectionString,
       application_name: 'pgpubsub',
       allowExitOnIdle: true,
@@ -54,8 +60,10 @@ export class OwnPool extends pg.Pool {
 }
 
 /** Clients that are in the set from before they connect until their socket is closed: the pool tells only of those between. */
-const recordedIn = (open: Set<pg.Client>) =>
+const recordedIn = (open: Set<pg.Client>, isEngines: boolean) =>
   class extends OneWriteClient {
+    readonly isEngines = isEngines
+
     constructor(config?: pg.ClientConfig) {
       super(config)
       open.add(this)

@@ -125,13 +125,13 @@ export class PubSub {
   async #start(listeners: readonly Listener[]): Promise<Worker> {
     const { requireCurrentEngine } = await import('./install/current-engine.js')
     const { Worker } = await import('./consume/worker.js')
-    const pool = await this.openPool()
-    await requireCurrentEngine(pool, this.schema)
+    await requireCurrentEngine(await this.openPool(), this.schema)
+    const batchPool = await this.#connections.openForBatches()
     await this.#makeRoom()
     return Worker.start({
       listeners,
       schema: this.schema,
-      pool,
+      pool: batchPool,
       createListenClient: await this.#connections.listenClients(),
       events: this.#events,
       reports: await this.#openReports(),

@@ -18,7 +18,7 @@ import { type RawClient, type RootClient, transactionId } from './request-contex
 const options = { isolationLevel: 'ReadCommitted', maxWait: 30_000, timeout: 2 ** 31 - 1 }
 
 export function prismaTransactions(client: () => RootClient): TransactionSource {
-  return { begin: (sql) => PrismaTransaction.begin(client(), sql) }
+  return { begin: ({ sql }) => PrismaTransaction.begin(client(), sql) }
 }
 
 /** Which handler's attempt the running code belongs to, and in which transaction. */
@@ -36,6 +36,7 @@ class PrismaTransaction implements BatchTransaction {
   readonly pipelined = false
   // biome-ignore lint/suspicious/noExplicitAny: a row's columns are known only to the statement that names them
   readonly first: Promise<any>
+  readonly begun: Promise<unknown>
   readonly #tx: RawClient
   readonly #over: Promise<void>
   readonly #finish: (commit: boolean) => void
@@ -46,6 +47,7 @@ class PrismaTransaction implements BatchTransaction {
     this.#finish = finish
     this.first = this.query(sql).then(({ rows }) => rows[0])
     this.first.catch(() => {}) // begin() tells
+    this.begun = this.first
   }
 
   static async begin(client: RootClient, sql: string): Promise<PrismaTransaction> {

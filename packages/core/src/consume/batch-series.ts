@@ -54,6 +54,11 @@ export class BatchSeries {
     this.#turn = turn
   }
 
+  /** The next claim may have to wait. */
+  get #gathers(): boolean {
+    return this.#options.listener.consume.batch !== null
+  }
+
   /** Whether a batch has been claimed already. */
   get hasNext(): boolean {
     return this.#next !== null
@@ -78,7 +83,7 @@ export class BatchSeries {
     const claimed = await next
     if (typeof claimed === 'string') return claimed
     try {
-      await this.#handleAll(claimed, () => goesOn() && this.#claimBehind(claimed.transaction, half))
+      await this.#handleAll(claimed, half, goesOn)
       return claimed.more ? 'full' : 'part'
     } finally {
       claimed.transaction.end()
@@ -105,24 +110,25 @@ export class BatchSeries {
   }
 
   #claimBehind(transaction: BatchTransaction, half: Half): void {
-    if (!transaction.pipelined) return
     this.#next = this.#intake.claim(this.#size.current, half, transaction)
     this.#next.catch(() => {}) // whoever takes it is told
   }
 
-  async #handleAll({ transaction, notifications, waiting, more }: ClaimedBatch, goOn: () => void): Promise<void> {
+  async #handleAll(claimed: ClaimedBatch, half: Half, goesOn: () => boolean): Promise<void> {
+    const { transaction, notifications, waiting, more } = claimed
     const { nextRetry } = this.#intake
     this.#lastCount = notifications.length
     const outcome = await this.#handle(transaction, notifications)
     const place = { waiting, lease: null }
     const { dead } = await this.#settler.failed(transaction, place, outcome.failures)
+    const next = more && transaction.pipelined && goesOn()
     const settled = inTurn(
       transaction,
       () => this.#settler.done(transaction, place, goneOf(outcome)),
       async () => more || nextRetry.refresh(transaction),
-      () => transaction.commit(),
+      () => transaction.commit(next && !this.#gathers),
     )
-    if (more) goOn()
+    if (next) this.#claimBehind(transaction, half)
     await settled
     if (outcome.failures.length > dead.length) nextRetry.unknown()
     report(this.#options.events, this.#options.listener.definition.name, outcome, dead)

@@ -1,12 +1,13 @@
-import { isOfHalf, lockedBefore, noSummary, summary } from './claim-parts.js'
-import { packed, raw } from './pack.js'
+import { answer, type Shape } from './claim-answer.js'
+import { aboutPage, isOfHalf, lockedBefore } from './claim-parts.js'
+import { raw } from './pack.js'
 
 /**
  * Claims fresh notifications in the order of their ids. `$1` listener, `$2` above which id, `$3` limit, `$4` half.
  *
  * No order is kept: each one is locked for itself.
  */
-export const claimAny = (schema: string) => /* sql */ `
+export const claimAny = (schema: string, shape: Shape) => /* sql */ `
   with page as materialized (
     select ${raw}, ${lockedBefore}
     from ${schema}.notification n
@@ -15,6 +16,5 @@ export const claimAny = (schema: string) => /* sql */ `
     limit $3
     for update skip locked
   )
-  ${packed('true', noSummary)}
-  ${summary(schema, `''`)}
+  ${answer({ schema, shape, taken: 'true', ...aboutPage, blocked: `''` })}
 `

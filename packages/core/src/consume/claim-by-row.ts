@@ -1,5 +1,6 @@
-import { isOfHalf, lockedBefore, noSummary, nothingWaits, summary } from './claim-parts.js'
-import { packed, raw } from './pack.js'
+import { answer, type Shape } from './claim-answer.js'
+import { aboutPage, isOfHalf, lockedBefore, nothingWaits } from './claim-parts.js'
+import { raw } from './pack.js'
 
 const differ = (one: string, other: string) =>
   `(select pg_catalog.count(*) from ${one}) <> (select pg_catalog.count(*) from ${other})`
@@ -25,7 +26,7 @@ const differ = (one: string, other: string) =>
  * In most pages every key is there once, and none is with another worker: then the counts say so, and the joins that look
  * for what is behind and what is not taken are not made.
  */
-export const claimByRow = (schema: string) => /* sql */ `
+export const claimByRow = (schema: string, shape: Shape) => /* sql */ `
   with page as materialized (
     select *
     from (
@@ -77,9 +78,10 @@ export const claimByRow = (schema: string) => /* sql */ `
     union
     select b.lane from broken b
   )
-  ${packed('p.id not in (select u.id from untaken u)', noSummary)}
-  ${summary(schema, "coalesce((select pg_catalog.string_agg(b.lane::text, ',') from blocked b), '')")}
+  ${answer({ schema, shape, taken: 'p.id not in (select u.id from untaken u)', ...aboutPage, blocked: blockedLanes })}
 `
+
+const blockedLanes = /* sql */ `coalesce((select pg_catalog.string_agg(b.lane::text, ',') from blocked b), '')`
 
 /**
  * Which of the keys `$4` have an older notification than a claim above `$3` could see: one with an id above `$2` that

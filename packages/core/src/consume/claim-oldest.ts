@@ -1,5 +1,6 @@
-import { isOfHalf, lowestReady, noSummary, nothingWaits } from './claim-parts.js'
-import { packed, packedNothing, raw } from './pack.js'
+import { answer, type Shape } from './claim-answer.js'
+import { isOfHalf, nothingWaits } from './claim-parts.js'
+import { raw } from './pack.js'
 
 /**
  * Claims fresh notifications in the order of each row where nothing is in the way: none of their keys waits, nobody has
@@ -11,7 +12,7 @@ import { packed, packedNothing, raw } from './pack.js'
  *
  * A half may have nothing: so no more than three times the limit is looked at for it.
  */
-export const claimOldest = (schema: string) => {
+export const claimOldest = (schema: string, shape: Shape) => {
   const ready = /* sql */ `n.listener = $1 and not n.waiting and n.id > $2
     and coalesce(n.key, n.id) not in (select pg_catalog.unnest($5::bigint[]))`
   return /* sql */ `
@@ -40,9 +41,14 @@ export const claimOldest = (schema: string) => {
       select o.highest, o.looked, o.is_clear and o.looked = (select pg_catalog.count(*) from page) as is_clear
       from oldest o
     )
-    ${packed('(select t.is_clear from taken t)', noSummary)}
-    union all
-    select ${packedNothing}, t.highest::text, case when t.is_clear then t.looked end::int, '', (${lowestReady(schema)})::text
-    from taken t
+    ${answer({
+      schema,
+      shape,
+      taken: '(select t.is_clear from taken t)',
+      highest: 't.highest',
+      looked: 'case when t.is_clear then t.looked end',
+      blocked: `''`,
+      from: 'taken t',
+    })}
   `
 }

@@ -1,5 +1,3 @@
-import { packedNothing } from './pack.js'
-
 /* What the statements that claim have in common. */
 
 // A locked row keeps the id of the transaction that locked it, also when that has ended. To be read before one's own lock.
@@ -11,13 +9,8 @@ export const lowestReady = (schema: string) => /* sql */ `
     order by n.id limit 1
   `
 
-/** One row about the page itself, beside those of {@link packed}. */
-export const summary = (schema: string, blocked: string) => /* sql */ `
-  union all
-  select ${packedNothing}, pg_catalog.max(p.id)::text, pg_catalog.count(*)::int, ${blocked}, (${lowestReady(schema)})::text
-  from page p
-`
-export const noSummary = 'null::text as highest, null::int as looked, null::text as blocked, null::text as lowest'
+/** What a claim that locks all that it can of a page tells about it. */
+export const aboutPage = { highest: 'pg_catalog.max(p.id)', looked: 'pg_catalog.count(*)', from: 'page p' }
 
 /**
  * One half of the keys, or all of them: what two claims of one worker at a time do not take from each other. What has no

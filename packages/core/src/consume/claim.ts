@@ -1,11 +1,13 @@
 import type { Queryable, ResultRow } from '../database.js'
 import type { OrderMode } from '../listener.js'
 import { identifier } from '../quote.js'
+import type { Shape } from './claim-answer.js'
 import { claimAny } from './claim-any.js'
 import { claimByRow, olderOf } from './claim-by-row.js'
 import { claimDue } from './claim-due.js'
 import { claimOldest } from './claim-oldest.js'
 import type { Half } from './claim-parts.js'
+import type { Running } from './ended.js'
 import { unpack } from './pack.js'
 import { Statement, type StatementOptions } from './statement.js'
 
@@ -30,6 +32,12 @@ export interface Claimed {
   readonly lockedBefore: string | null
 }
 
+/** What a transaction sees beside notifications. */
+export interface Seen extends Running {
+  /** Nothing of the listener may be taken. */
+  readonly paused: boolean
+}
+
 export interface Claim {
   readonly claimed: readonly Claimed[]
   /** Keys whose next change is locked by another worker. */
@@ -40,6 +48,7 @@ export interface Claim {
   readonly highestId: bigint | null
   /** Whether it looked at as many as it might: there may be more behind. */
   readonly full: boolean
+  readonly seen: Seen
 }
 
 /** Which fresh notifications to claim. */
@@ -51,12 +60,24 @@ export interface Wanted {
   readonly blocked: readonly string[]
 }
 
+/** A statement whose answer may have either shape. */
+type Shaped = Readonly<Record<Shape, Statement>>
+
+const shaped = (statement: (shape: Shape) => Statement): Shaped => ({
+  rows: statement('rows'),
+  lists: statement('lists'),
+})
+
+/** Up to so many are expected to be few: what arrives while a worker sleeps, or has just woken up. */
+const few = 64
+const shapeFor = (limit: number): Shape => (limit <= few ? 'rows' : 'lists')
+
 /** The statements that take notifications for one listener, in the transaction of the caller. */
 export class Claimer {
   readonly #listener: string
   readonly #order: OrderMode
-  readonly #fresh: Statement
-  readonly #oldest: Statement
+  readonly #fresh: Shaped
+  readonly #oldest: Shaped
   readonly #due: Statement
   readonly #olderOf: Statement
 
@@ -64,15 +85,16 @@ export class Claimer {
     const schema = identifier(schemaName)
     this.#listener = listener
     this.#order = order
-    this.#fresh = new Statement(order === 'row' ? claimByRow(schema) : claimAny(schema), statements)
-    this.#oldest = new Statement(claimOldest(schema), statements)
+    const claimFresh = order === 'row' ? claimByRow : claimAny
+    this.#fresh = shaped((shape) => new Statement(claimFresh(schema, shape), statements))
+    this.#oldest = shaped((shape) => new Statement(claimOldest(schema, shape), statements))
     this.#due = new Statement(claimDue(schema), statements)
     this.#olderOf = new Statement(olderOf(schema), statements)
   }
 
   /** In the order of each row: the oldest, where nothing is in their way; null where something is. */
   async oldest(db: Queryable, { above, limit, half, blocked }: Wanted): Promise<Claim | null> {
-    const { rows } = await this.#oldest.run(db, [this.#listener, above, limit, half, blocked])
+    const { rows } = await this.#oldest[shapeFor(limit)].run(db, [this.#listener, above, limit, half, blocked])
     const claim = toClaim(rows)
     return claim && { ...claim, full: mayHaveMore(claim, limit, half) }
   }
@@ -81,7 +103,7 @@ export class Claimer {
   async fresh(db: Queryable, { above, limit, half, blocked }: Wanted, look: number): Promise<Claim> {
     const values: unknown[] = [this.#listener, above, limit, half]
     if (this.#order === 'row') values.push(blocked, look)
-    const { rows } = await this.#fresh.run(db, values)
+    const { rows } = await this.#fresh[shapeFor(limit)].run(db, values)
     const claim = toClaim(rows) as Looked
     const most = this.#order === 'row' ? look : limit
     return { ...claim, full: mayHaveMore(claim, most, half) || claim.claimed.length >= limit }
@@ -116,15 +138,22 @@ type Looked = Omit<Claim, 'full'> & { readonly looked: number }
 // of a half that is ahead of the other, not all that are allowed are found among those that are looked at
 const mayHaveMore = ({ looked }: Looked, most: number, half: Half) => looked >= (half === null ? most : most / 2)
 
+export const seenIn = ({ oldest, next, paused }: ResultRow): Seen => ({
+  oldest: BigInt(oldest),
+  next: BigInt(next),
+  paused,
+})
+
 function toClaim(rows: readonly ResultRow[]): Looked | null {
-  // the one about the page itself
+  // one is about the page itself, or each of them
   const page = rows.find(({ blocked }) => blocked !== null)
   if (page.looked === null) return null
   return {
-    claimed: unpack(rows.filter((row) => row !== page)),
+    claimed: unpack(rows.filter(({ ids }) => ids !== null)),
     blockedKeys: page.blocked === '' ? [] : page.blocked.split(','),
     lowestId: page.lowest && BigInt(page.lowest),
     highestId: page.highest && BigInt(page.highest),
     looked: Number(page.looked),
+    seen: seenIn(page),
   }
 }

@@ -1,14 +1,15 @@
-import type { Queryable, ResultRow } from '../database.js'
+import type { Queryable } from '../database.js'
 import type { Listener } from '../listener.js'
-import { identifier } from '../quote.js'
-import { Claimer } from './claim.js'
+import { identifier, literal } from '../quote.js'
+import { Claimer, type Seen, seenIn } from './claim.js'
+import { snapshot } from './claim-answer.js'
 import type { Half } from './claim-parts.js'
 import { type Batch, FreshClaims } from './fresh-claims.js'
 import { NextRetry } from './next-retry.js'
 import { isPaused } from './pause.js'
-import { setPlan } from './plan.js'
+import { setForTransaction } from './plan.js'
 import { Statement, type StatementOptions } from './statement.js'
-import type { BatchTransaction, TransactionSource } from './transaction.js'
+import type { BatchTransaction, Beginning, TransactionSource } from './transaction.js'
 import { currentWriters, markAsWriter } from './writers.js'
 
 export interface ClaimsOptions {
@@ -21,17 +22,16 @@ export interface ClaimsOptions {
   readonly onMore: () => void
 }
 
-// The snapshot tells which transactions were running before the claim looked; see Position. Serializable would make
-// claims of two workers fail each other, so the isolation level does not depend on the database's default.
-// Nor may a slow handler be taken for a forgotten transaction; servers before 17 have no transaction_timeout.
-const prologue = (schema: string, { definition, consume }: Listener) => /* sql */ `
-  select pg_snapshot_xmin(s)::text as oldest, pg_snapshot_xmax(s)::text as next,
-    (extract(epoch from clock_timestamp()) * 1000::numeric)::float8 as now,
-    ${isPaused(identifier(schema), definition.name)} as paused, ${setPlan},
-    set_config('idle_in_transaction_session_timeout', '0', true),
-    case when current_setting('transaction_timeout', true) is not null then set_config('transaction_timeout', '0', true) end
-    ${consume.transactional ? `, ${markAsWriter(schema)}` : ''}
-  from pg_current_snapshot() s`
+// The snapshot tells which transactions are running; see Position. Serializable would make claims of two workers fail each
+// other, so the isolation level does not depend on the database's default.
+const beginning = (schema: string, { definition, consume }: Listener): Beginning => {
+  const look = /* sql */ `
+  select ${snapshot}, ${isPaused(identifier(schema), literal(definition.name))} as paused,
+    (extract(epoch from clock_timestamp()) * 1000::numeric)::float8 as now`
+  return consume.transactional
+    ? { sql: `${look}, ${setForTransaction}, ${markAsWriter(schema)}`, look: null }
+    : { sql: `${look}, ${setForTransaction}`, look }
+}
 
 const readyUpTo = (schema: string) => /* sql */ `
   select from ${schema}.notification n where n.listener = $1 and not n.waiting and n.id <= $2 limit 1`
@@ -51,7 +51,7 @@ export class Claims {
   readonly #leader: Claims | null
   readonly #readyUpTo: Statement
   readonly #currentWriters: Statement
-  readonly #prologue: string
+  readonly #beginning: Beginning
   #nextSweepAt = 0
   #nextLookAt = 0
   /** The last claim had to begin where the one before did, for a writer's sake. */
@@ -63,7 +63,7 @@ export class Claims {
     this.#leader = leader
     const { listener, schema, statements } = options
     const { name, order } = listener.definition
-    this.#prologue = prologue(schema, listener)
+    this.#beginning = beginning(schema, listener)
     this.#claimer = new Claimer(schema, name, order, statements)
     this.#nextRetry = leader?.nextRetry ?? new NextRetry(schema, name, statements)
     const claimer = this.#claimer
@@ -89,7 +89,7 @@ export class Claims {
 
   /** Begins a transaction to claim in. */
   begin(source: TransactionSource, after: BatchTransaction | null): Promise<BatchTransaction> {
-    return source.begin(this.#prologue, after)
+    return source.begin(this.#beginning, after)
   }
 
   /** Claims what is due, else what is fresh of one half. Where the listener is paused, nothing may be taken. */
@@ -117,14 +117,15 @@ export class Claims {
   async #takeAtOnce(transaction: BatchTransaction, limit: number, half: Half): Promise<Batch | 'paused'> {
     const claiming = this.#fresh.firstPage(transaction, limit, half)
     claiming.catch(() => {}) // where the beginning has failed, that is reported
-    const { paused } = this.#observe(await transaction.first)
-    this.#wasHeldBack = this.#fresh.isHeldBack
+    await transaction.begun
     const first = await claiming
+    const { paused } = this.#observe(first.claim.seen)
+    this.#wasHeldBack = this.#fresh.isHeldBack
     return paused ? 'paused' : this.#fresh.take(transaction, limit, half, first)
   }
 
   async #lookAndTake(transaction: BatchTransaction, limit: number, half: Half): Promise<Batch | 'paused'> {
-    const { paused } = this.#observe(await transaction.first)
+    const { paused } = this.#observe(seenIn(await transaction.first))
     if (this.#fresh.isHeldBack) await this.#lookAtWriters(transaction)
     this.#wasHeldBack = this.#fresh.isHeldBack && Date.now() >= this.#nextLookAt
     if (paused) return 'paused'
@@ -152,9 +153,9 @@ export class Claims {
     return rows.length > 0
   }
 
-  #observe(first: ResultRow): ResultRow {
-    this.#fresh.observe({ oldest: BigInt(first.oldest), next: BigInt(first.next) })
-    return first
+  #observe(seen: Seen): Seen {
+    this.#fresh.observe(seen)
+    return seen
   }
 
   async #lookAtWriters(db: Queryable): Promise<void> {

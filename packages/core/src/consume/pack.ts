@@ -30,6 +30,15 @@ const lists = /* sql */ `
     pg_catalog.string_agg((pg_catalog.date_part('epoch', p.created_at) * 1000000::float8)::bigint::text, ',') as created,
     (pg_catalog.json_object_agg(p.id, p.locked_before) filter (where p.locked_before is not null))::text as locked_before`
 
+/** The same columns of `p`, of one notification each. Null where there is none. */
+export const single = /* sql */ `
+    p.id::text as ids, coalesce(p.key::text, '') as keys, p.operation as operations,
+    coalesce(p.old::text, '') as olds, coalesce(p.new::text, '') as news,
+    case when p.changed is not null then pg_catalog.json_build_array(p.changed)::text end as changed,
+    p.context::text as contexts,
+    (pg_catalog.date_part('epoch', p.created_at) * 1000000::float8)::bigint::text as created,
+    case when p.locked_before is not null then pg_catalog.json_build_object(p.id, p.locked_before)::text end as locked_before`
+
 const bySize = /* sql */ `
   group by case when coalesce(pg_catalog.pg_column_size(p.old), 0) + coalesce(pg_catalog.pg_column_size(p.new), 0)
     + pg_catalog.pg_column_size(p.context) > ${mostBytes} then p.id end`

@@ -8,9 +8,9 @@ const setPaused = (schema: string, channel: string) => /* sql */ `
   returning pg_notify(${literal(channel)}, name)::text
 `
 
-/** Asked at the beginning of each batch. */
+/** Asked with each batch. `listener` is SQL. */
 export const isPaused = (schema: string, listener: string) =>
-  `coalesce((select l.paused from ${schema}.listener l where l.name = ${literal(listener)}), false)`
+  `coalesce((select l.paused from ${schema}.listener l where l.name = ${listener}), false)`
 
 /**
  * Keeps in the database whether the listener's notifications are consumed, and tells its workers.

@@ -16,10 +16,18 @@ const settings = {
 
 const names = Object.keys(settings)
 
-/** Columns of a select that sets them for the rest of the transaction. */
-export const setPlan = Object.entries(settings)
-  .map(([name, value]) => `set_config('${name}', '${value}', true)`)
-  .join(', ')
+const setAll = (isLocal: boolean) => [
+  ...Object.entries(settings).map(([name, value]) => `set_config('${name}', '${value}', ${isLocal})`),
+  // a slow handler must not be taken for a forgotten transaction; servers before 17 have no transaction_timeout
+  `set_config('idle_in_transaction_session_timeout', '0', ${isLocal})`,
+  `case when current_setting('transaction_timeout', true) is not null then set_config('transaction_timeout', '0', ${isLocal}) end`,
+]
+
+/** Columns of a select that makes the settings of a batch, for the rest of the transaction. */
+export const setForTransaction = setAll(true).join(', ')
+
+/** The same for as long as the connection lasts, where it is the engine's alone. */
+export const setForSession = `select ${setAll(false).join(', ')}`
 
 // Later than the handler's own time limit, which says better what has happened.
 const laterMs = 500

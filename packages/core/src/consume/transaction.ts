@@ -1,21 +1,37 @@
 import type { Connection, Pool, Queryable, ResultRow } from '../database.js'
 import type { HandlerGate } from './handler-gate.js'
-import { setPlan } from './plan.js'
+import { setForSession, setForTransaction } from './plan.js'
 import { Statement } from './statement.js'
+
+/** What a transaction begins with. */
+export interface Beginning {
+  /** One statement, which also makes the settings of a batch. */
+  readonly sql: string
+  /** What it asks, alone: where the connection has the settings already. Null where it does more than that. */
+  readonly look: string | null
+}
 
 /** Where the transactions of batches come from: the engine's pool, or, for transactional handlers, an ORM. */
 export interface TransactionSource {
   /**
-   * Begins a transaction at isolation level read committed, and runs `sql`, one statement, in it. Without a round trip of
-   * its own where that can be.
+   * Begins a transaction at isolation level read committed, and runs the statement in it. Without a round trip of its own
+   * where that can be.
    * @param after whose commit has been sent: on its connection, right behind that, where it can still be had
    */
-  begin(sql: string, after?: BatchTransaction | null): Promise<BatchTransaction>
+  begin(beginning: Beginning, after?: BatchTransaction | null): Promise<BatchTransaction>
+}
+
+/** A connection with a transaction whose commit has been sent, and the one that was begun behind it, if any. */
+export interface HandedOver {
+  readonly connection: Connection
+  readonly begun: Promise<unknown> | null
 }
 
 /** The transaction of a batch. */
 export interface BatchTransaction extends Queryable {
-  /** The row of the statement that it began with. */
+  /** Fulfilled when it has begun. What is sent before is to be believed only then. */
+  readonly begun: Promise<unknown>
+  /** The row of the statement that it began with; asked for now, where it has not been yet. */
   readonly first: Promise<ResultRow>
   /** Whether a statement may be sent before the ones before it are answered. */
   readonly pipelined: boolean
@@ -23,9 +39,10 @@ export interface BatchTransaction extends Queryable {
   onLost(lost: () => void): () => void
   /** Runs `work` with what a handler is given as `tx`; the gate decides how long that may be used. */
   lend<T>(gate: HandlerGate, work: (tx: unknown) => Promise<T>): Promise<T>
-  commit(): Promise<void>
+  /** @param thenBegin another is going to follow at once, see {@link handOver} */
+  commit(thenBegin?: boolean): Promise<void>
   /** Its connection, for the transaction that follows; this one's commit has been sent. Null where it cannot be had. */
-  handOver(): Connection | null
+  handOver(): HandedOver | null
   /** Call at the end in any case: what was not committed is rolled back. */
   end(): void
 }
@@ -46,7 +63,7 @@ export async function inTransaction<T>(
   source: TransactionSource,
   work: (transaction: BatchTransaction) => Promise<T>,
 ): Promise<T> {
-  const transaction = await source.begin(`select ${setPlan}`)
+  const transaction = await source.begin({ sql: `select ${setForTransaction}`, look: 'select' })
   try {
     const result = await work(transaction)
     await transaction.commit()
@@ -58,48 +75,63 @@ export async function inTransaction<T>(
 
 /** Transactions on connections of the engine's own pool. A server has `answerMs` milliseconds to begin and to commit. */
 export function poolTransactions(pool: Pool, answerMs: number): TransactionSource {
-  const prologues = new Map<string, Statement>()
-  const prologue = (sql: string) => {
-    const statement = prologues.get(sql) ?? new Statement(sql, { prepared: true, answerMs })
-    prologues.set(sql, statement)
-    return statement
+  const prepared = new Map<string, Statement>()
+  const statement = (sql: string) => {
+    const known = prepared.get(sql) ?? new Statement(sql, { prepared: true, answerMs })
+    prepared.set(sql, known)
+    return known
   }
   return {
-    begin: async (sql, after) =>
-      PoolTransaction.begin(after?.handOver() ?? (await pool.connect()), sql, prologue(sql), answerMs),
+    begin: async (beginning, after) => {
+      const on = after?.handOver() ?? { connection: await pool.connect(), begun: null }
+      return PoolTransaction.begin(on, beginning, { statement, answerMs })
+    },
   }
 }
 
 const begin = 'begin isolation level read committed'
 
+/** Connections that have the settings of a batch for as long as they last. */
+const withSettings = new WeakSet<Connection>()
+
+interface Sending {
+  readonly statement: (sql: string) => Statement
+  readonly answerMs: number
+}
+
+/**
+ * On a connection that is the engine's alone, and pipelined, a batch is three statements: the claim, the delete, and one that
+ * commits and begins the next. Else the settings are made in each transaction, with what it begins by asking.
+ */
 class PoolTransaction implements BatchTransaction {
-  readonly first: Promise<ResultRow>
+  readonly begun: Promise<unknown>
   readonly pipelined: boolean
   readonly #connection: Connection
-  readonly #answerMs: number
+  readonly #sending: Sending
+  /** What to ask where nothing has been asked yet. */
+  readonly #look: string | null
+  #first: Promise<ResultRow> | null
+  #next: Promise<unknown> | null = null
   #committed = false
   /** It has ended, or the connection is another transaction's. */
   #isOver = false
 
-  private constructor(connection: Connection, sql: string, prologue: Statement, answerMs: number) {
+  private constructor({ connection, begun }: HandedOver, { sql, look }: Beginning, sending: Sending) {
     this.#connection = connection
-    this.#answerMs = answerMs
+    this.#sending = sending
     this.pipelined = connection.pipeline ?? false
     connection.on('error', ignore) // lost: the next statement reports it
-    this.first = this.pipelined ? this.#beginAtOnce(prologue) : this.#begin(sql)
-    this.first.catch(ignore)
+    this.#look = connection.isEngines && this.pipelined ? look : null
+    this.#first = this.#look === null ? this.#beginWith(sql, begun) : null
+    this.begun = this.#first ?? this.#beginAlone(begun)
+    this.begun.catch(ignore)
   }
 
-  static async begin(
-    connection: Connection,
-    sql: string,
-    prologue: Statement,
-    answerMs: number,
-  ): Promise<PoolTransaction> {
-    const transaction = new PoolTransaction(connection, sql, prologue, answerMs)
+  static async begin(on: HandedOver, beginning: Beginning, sending: Sending): Promise<PoolTransaction> {
+    const transaction = new PoolTransaction(on, beginning, sending)
     if (transaction.pipelined) return transaction
     try {
-      await transaction.first
+      await transaction.begun
       return transaction
     } catch (error) {
       transaction.end()
@@ -107,13 +139,28 @@ class PoolTransaction implements BatchTransaction {
     }
   }
 
-  async #beginAtOnce(prologue: Statement): Promise<ResultRow> {
-    const [, { rows }] = await Promise.all([this.#inTime(begin), prologue.run(this.#connection, [])])
+  get first(): Promise<ResultRow> {
+    this.#first ??= this.#ask(this.#look as string)
+    return this.#first
+  }
+
+  async #ask(sql: string): Promise<ResultRow> {
+    const { rows } = await this.#sending.statement(sql).run(this.#connection, [])
     return rows[0]
   }
 
-  /** What is not prepared can be sent together. */
-  async #begin(sql: string): Promise<ResultRow> {
+  async #beginAlone(begun: Promise<unknown> | null): Promise<void> {
+    if (withSettings.has(this.#connection)) return void (await (begun ?? this.#inTime(begin)))
+    withSettings.add(this.#connection)
+    await Promise.all([this.#ask(setForSession), this.#inTime(begin)])
+  }
+
+  async #beginWith(sql: string, begun: Promise<unknown> | null): Promise<ResultRow> {
+    if (this.pipelined) {
+      const [, row] = await Promise.all([begun ?? this.#inTime(begin), this.#ask(sql)])
+      return row
+    }
+    // what is not prepared can be sent together
     const results = (await this.#inTime(`${begin}; ${sql}`)) as unknown as { rows: ResultRow[] }[]
     return results.at(-1)?.rows[0]
   }
@@ -135,29 +182,33 @@ class PoolTransaction implements BatchTransaction {
     return work({ query })
   }
 
-  async commit(): Promise<void> {
-    const { command } = await this.#inTime('commit')
+  async commit(thenBegin = false): Promise<void> {
+    const both = thenBegin && this.#look !== null
+    const done = this.#inTime(both ? `commit; ${begin}` : 'commit')
+    if (both) this.#next = done
+    const [result] = [await done].flat()
     // a statement before it has failed, and says why
-    if (command === 'ROLLBACK') throw new Error('The transaction had failed, and was rolled back.')
+    if (result?.command === 'ROLLBACK') throw new Error('The transaction had failed, and was rolled back.')
     this.#committed = true
   }
 
   #inTime(text: string) {
-    return this.#connection.query({ text, values: [], query_timeout: this.#answerMs })
+    return this.#connection.query({ text, values: [], query_timeout: this.#sending.answerMs })
   }
 
-  handOver(): Connection | null {
+  handOver(): HandedOver | null {
     if (this.#isOver || !this.pipelined) return null
     this.#isOver = true
     this.#connection.removeListener('error', ignore)
-    return this.#connection
+    return { connection: this.#connection, begun: this.#next }
   }
 
   end(): void {
     if (this.#isOver) return
     this.#isOver = true
+    const isFree = this.#committed && this.#next === null
     // one that is closed may still be told why it was lost
-    if (this.#committed) this.#connection.removeListener('error', ignore)
-    this.#connection.release(!this.#committed)
+    if (isFree) this.#connection.removeListener('error', ignore)
+    this.#connection.release(!isFree)
   }
 }

@@ -1,4 +1,4 @@
-import { setPlan } from '../consume/plan.js'
+import { setForTransaction } from '../consume/plan.js'
 import type { Pool, ResultRow } from '../database.js'
 import { requiresEngine } from '../install/installed.js'
 import { setSafePath } from '../install/safe-path.js'
@@ -12,7 +12,7 @@ import { runOutsideScopes } from '../publish/context.js'
 export async function read(pool: Pool, schemaName: string, query: string): Promise<ResultRow[]> {
   // One text is one implicit transaction: the settings end with it, whichever way it ends. A context in front of it would
   // come too early for the isolation level.
-  const text = `set transaction isolation level read committed, read only; select ${setPlan}, ${setSafePath}; ${query}`
+  const text = `set transaction isolation level read committed, read only; select ${setForTransaction}, ${setSafePath}; ${query}`
   const results = await requiresEngine(schemaName, () => runOutsideScopes(() => pool.query(text)))
   return (results as unknown as { rows: ResultRow[] }[]).at(-1)?.rows ?? []
 }
