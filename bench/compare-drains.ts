@@ -1,7 +1,6 @@
 import type { Figure, Stage } from './benchmark.ts'
 import { compare } from './compare.ts'
 import { copyOf, type Database } from './database.ts'
-import { type DrainOptions, drainMedia } from './media-updates.ts'
 import { doJobs, graphileWorker, storeJobs, type WorkerOptions } from './peers/graphile-worker.ts'
 import { perSecond, rounded } from './statistics.ts'
 import { Tally } from './tally.ts'
@@ -9,13 +8,14 @@ import { Tally } from './tally.ts'
 export interface Drains {
   readonly name: string
   readonly size: number
-  readonly ours?: DrainOptions
+  /** Handles all of them. @returns milliseconds */
+  readonly ours: (copy: Database, tally: Tally) => Promise<number>
   readonly theirs: WorkerOptions
   readonly goal?: number
 }
 
 /** Stored changes handled per second, against as many jobs of the same payload done by graphile-worker. */
-export async function compareDrains(stage: Stage, { name, size, ours = {}, theirs, goal }: Drains): Promise<Figure> {
+export async function compareDrains(stage: Stage, { name, size, ours, theirs, goal }: Drains): Promise<Figure> {
   await using backlog = await copyOf(stage.serverUrl, await stage.backlog(size))
   stage.progress('storing as many jobs')
   await storeJobs(backlog)
@@ -25,7 +25,7 @@ export async function compareDrains(stage: Stage, { name, size, ours = {}, their
     return perSecond(size, await work(copy, new Tally(size)))
   }
   const sides = {
-    ours: () => rateOn(async (copy, tally) => (await drainMedia(copy, tally, ours)).total),
+    ours: () => rateOn(ours),
     theirs: () => rateOn((copy, tally) => doJobs(copy, tally, theirs)),
   }
   const compared = await compare(stage, sides, 'per second')

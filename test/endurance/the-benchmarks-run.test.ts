@@ -28,7 +28,8 @@ describe.concurrent('the benchmarks run', { timeout: 180_000 }, () => {
       .split('\n')
       .map((line) => JSON.parse(line))
     const names = [
-      ...['drain', 'drain-peer', 'drain-one', 'drain-one-ordered', 'latency-p50', 'latency-p99'],
+      ...['drain', 'drain-peer', 'drain-one', 'drain-one-bare', 'drain-one-ordered'],
+      ...['latency-p50', 'latency-p99', 'latency-bare-p50', 'latency-bare-p99'],
       ...['write-1', 'write-16', 'write-16-always'],
       ...['bulk-row-insert', 'bulk-row-update', 'bulk-row-delete'],
       ...['bulk-statement-insert', 'bulk-statement-update', 'bulk-statement-delete'],
