@@ -94,6 +94,51 @@ describe('options', () => {
       'PGPUBSUB_INVALID_OPTION',
       /keysOnly of listener "a" on Media must be true or false; it is "yes"/,
     ],
+    [{ when: 'x' }, 'PGPUBSUB_INVALID_OPTION', /when of listener "a" on Media takes its options as an object/],
+    [{ when: {} }, 'PGPUBSUB_INVALID_OPTION', /when .* must filter the new row, the old row, or both/],
+    [{ when: { now: {} } }, 'PGPUBSUB_INVALID_OPTION', /unknown option "now"/],
+    [{ when: { new: ['x'] } }, 'PGPUBSUB_INVALID_OPTION', /when\.new of listener "a" on Media must be an object/],
+    [{ when: { new: { titel: 'x' } } }, 'PGPUBSUB_UNKNOWN_COLUMN', /when\.new of listener "a" on Media names "titel"/],
+    [
+      { when: { old: { owner: { id: 1 } } } },
+      'PGPUBSUB_UNKNOWN_COLUMN',
+      /when\.old .* "owner", which is not a scalar field/,
+    ],
+    [{ when: { new: { title: 7 } } }, 'PGPUBSUB_INVALID_OPTION', /"title" in when\.new .* must be a text .*; it is 7/],
+    [
+      { when: { new: { title: { like: 'x' } } } },
+      'PGPUBSUB_INVALID_OPTION',
+      /unknown word "like"\. There are equals, not/,
+    ],
+    [
+      { when: { new: { title: { in: 'x' } } } },
+      'PGPUBSUB_INVALID_OPTION',
+      /in of "title" .* must be a list; it is "x"/,
+    ],
+    [{ when: { new: { title: { in: [null] } } } }, 'PGPUBSUB_INVALID_OPTION', /in of "title" .* it is null/],
+    [{ when: { new: { title: { lt: null } } } }, 'PGPUBSUB_INVALID_OPTION', /lt of "title" .* it is null/],
+    [{ when: { new: { title: 'a\0' } } }, 'PGPUBSUB_INVALID_OPTION', /a text without NUL/],
+    [{ when: { new: { title: { endsWith: 'a\\' } } } }, 'PGPUBSUB_INVALID_OPTION', /endsWith .* ends with a backslash/],
+    [{ when: { new: { title: { mode: 'loose' } } } }, 'PGPUBSUB_INVALID_OPTION', /mode of "title" .* 'insensitive'/],
+    [{ when: { new: { title: { not: { not: 'x' } } } } }, 'PGPUBSUB_INVALID_OPTION', /has a not in it/],
+    [{ when: { new: { id: { equals: 1, mode: 'insensitive' } } } }, 'PGPUBSUB_INVALID_OPTION', /"id" .* takes no mode/],
+    [{ when: { new: { id: { contains: '1' } } } }, 'PGPUBSUB_INVALID_OPTION', /unknown word "contains"/],
+    [{ when: { new: { id: 1.5 } } }, 'PGPUBSUB_INVALID_OPTION', /"id" .* must be a whole number .* it is 1\.5/],
+    [{ when: { new: { id: 1n } } }, 'PGPUBSUB_INVALID_OPTION', /"id" .* must be a whole number/],
+    [
+      { when: { new: { createdAt: '2020-01-01' } } },
+      'PGPUBSUB_INVALID_OPTION',
+      /must be a Date, or its text in ISO 8601/,
+    ],
+    [{ when: { new: { createdAt: new Date(Number.NaN) } } }, 'PGPUBSUB_INVALID_OPTION', /must be a Date/],
+    [
+      { when: { new: { status: 'scanned clean' } } },
+      'PGPUBSUB_INVALID_OPTION',
+      /one of 'Pending', 'Clean', 'Infected'/,
+    ],
+    [{ when: { new: { OR: [] } } }, 'PGPUBSUB_INVALID_OPTION', /OR in when\.new .* has no condition/],
+    [{ when: { new: { OR: { id: 1 } } } }, 'PGPUBSUB_INVALID_OPTION', /OR in when\.new .* must be a list/],
+    [{ when: { new: { AND: null } } }, 'PGPUBSUB_INVALID_OPTION', /must be an object/],
     [{ attempts: 0 }, 'PGPUBSUB_INVALID_OPTION', /attempts of listener "a" must be a whole number above 0; it is 0/],
     [{ attempts: 1.5 }, 'PGPUBSUB_INVALID_OPTION', /attempts/],
     [{ attempts: '3' }, 'PGPUBSUB_INVALID_OPTION', /attempts .* it is "3"/],
@@ -129,6 +174,21 @@ describe('options', () => {
     const prisma = client() as Wrong
     for (const options of [7, null, ['a'], handler]) {
       expectError('PGPUBSUB_INVALID_OPTION', /name|option/, () => prisma.media.onPostSave(options, handler))
+    }
+  })
+
+  test('that filter a row are refused where no change has it', () => {
+    const prisma = client() as Wrong
+    for (const [method, row] of [
+      ['onPostInsert', 'old'],
+      ['onPreInsert', 'old'],
+      ['onPostDelete', 'new'],
+      ['onPreDelete', 'new'],
+      ['onTruncate', 'new'],
+    ]) {
+      expectError('PGPUBSUB_INVALID_OPTION', new RegExp(`when .* filters the ${row} row, and none`), () =>
+        prisma.media[method as string]({ name: 'a', when: { [row as string]: { id: 1 } } }, handler),
+      )
     }
   })
 

@@ -11,6 +11,7 @@ test('the core exports these names, and no others', () => {
   ]
   const forAdaptersOfOrms = [
     ...['checkOptionNames', 'levelOf', 'resolveListenerOptions', 'storedColumns'],
+    ...['filterTexts', 'readWhen'],
     ...['carryContext', 'contextEverUsed', 'currentScope'],
     ...[
       'keptAsText',

@@ -106,6 +106,21 @@ describe('enum values', () => {
   })
 })
 
+test('values of an enum are found, mapped or not', () => {
+  const schema = `enum Mood {
+    Happy @map("h") // Not
+    sad_2
+    größer/* No */
+    Last@map("l")
+
+    @@map("mood")
+    @@schema("archive")
+  }
+  enum One { A }`
+  const { members } = readSchemaText(schema)
+  expect(Object.fromEntries(members)).toEqual({ Mood: ['Happy', 'sad_2', 'größer', 'Last'], One: ['A'] })
+})
+
 test('an empty schema has nothing', () => {
-  expect(readSchemaText('')).toEqual({ lists: new Set(), enums: new Map() })
+  expect(readSchemaText('')).toEqual({ lists: new Set(), enums: new Map(), members: new Map() })
 })

@@ -116,6 +116,78 @@ test('the methods that listen before the write give the same as those after it',
   prisma.media.onPreDelete('a', (change) => expectTypeOf(change).toEqualTypeOf<PostDelete<typeof prisma.media>>())
 })
 
+test('filters know the fields of the model, their types and their words', () => {
+  prisma.media.onPostSave(
+    {
+      name: 'a',
+      when: {
+        new: { status: 'Clean', title: { contains: 'x', mode: 'insensitive' } },
+        old: { status: { not: 'Clean' } },
+      },
+    },
+    ({ new: media }) => expectTypeOf(media).toEqualTypeOf<Media>(),
+  )
+  prisma.media.onPostChange(
+    {
+      name: 'a',
+      when: { new: { OR: [{ id: { in: [1, 2] } }, { NOT: { ownerId: null } }], AND: { virus: { startsWith: 'x' } } } },
+    },
+    () => {},
+  )
+  prisma.everyType.onPostInsert(
+    {
+      name: 'a',
+      when: {
+        new: { bigint: 5n, decimal: new Prisma.Decimal(1), datetime: { lt: new Date() }, mood: { in: ['Happy'] } },
+      },
+    },
+    () => {},
+  )
+  prisma.everyType.onPostDelete(
+    {
+      name: 'a',
+      when: {
+        old: { bytes: new Uint8Array(), strings: { hasSome: ['a'] }, json: { equals: { a: 1 } }, float: { gte: 1 } },
+      },
+    },
+    () => {},
+  )
+  prisma.everyType.onPostUpdate(
+    { name: 'a', columns: ['json'], when: { new: { json: { not: Prisma.DbNull } } } },
+    () => {},
+  )
+  // @ts-expect-error there is no such field
+  prisma.media.onPostSave({ name: 'a', when: { new: { titel: 'x' } } }, () => {})
+  // @ts-expect-error there is no such field, beside one that is
+  prisma.media.onPostSave({ name: 'a', when: { new: { title: 'x', titel: 'x' } } }, () => {})
+  // @ts-expect-error there is no such field in a group
+  prisma.media.onPostSave({ name: 'a', when: { new: { OR: [{ title: 'x', titel: 'x' }] } } }, () => {})
+  // @ts-expect-error a relation is no column
+  prisma.media.onPostSave({ name: 'a', when: { new: { owner: { email: 'x' } } } }, () => {})
+  // @ts-expect-error a title is a text
+  prisma.media.onPostSave({ name: 'a', when: { new: { title: 7 } } }, () => {})
+  // @ts-expect-error a status is one of the enum's
+  prisma.media.onPostSave({ name: 'a', when: { new: { status: 'scanned clean' } } }, () => {})
+  // @ts-expect-error there is no such word
+  prisma.media.onPostSave({ name: 'a', when: { new: { title: { like: 'x' } } } }, () => {})
+  // @ts-expect-error there is no such word, beside one that is
+  prisma.media.onPostSave({ name: 'a', when: { new: { title: { equals: 'x', like: 'x' } } } }, () => {})
+  // @ts-expect-error a number contains nothing
+  prisma.media.onPostSave({ name: 'a', when: { new: { id: { contains: 'x' } } } }, () => {})
+  // @ts-expect-error it is never null
+  prisma.media.onPostSave({ name: 'a', when: { new: { url: null } } }, () => {})
+  // @ts-expect-error only all of a JSON value can be asked for
+  prisma.everyType.onPostSave({ name: 'a', when: { new: { json: { path: ['a'], equals: 1 } } } }, () => {})
+  // @ts-expect-error there is no such row
+  prisma.media.onPostSave({ name: 'a', when: { now: { title: 'x' } } }, () => {})
+  // @ts-expect-error an insert has no old row
+  prisma.media.onPostInsert({ name: 'a', when: { old: { title: 'x' } } }, () => {})
+  // @ts-expect-error a delete has no new row
+  prisma.media.onPreDelete({ name: 'a', when: { new: { title: 'x' } } }, () => {})
+  // @ts-expect-error it has no rows
+  prisma.media.onTruncate({ name: 'a', when: { new: { title: 'x' } } }, () => {})
+})
+
 test('a change has the members that every change has', () => {
   prisma.media.onPostChange('a', (change) => {
     expectTypeOf(change.id).toEqualTypeOf<bigint>()

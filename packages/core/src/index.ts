@@ -46,6 +46,7 @@ export {
   type Transactional,
 } from './options.js'
 export type { WaitForCapacityOptions } from './publish/back-pressure.js'
+export type { Condition as FilterCondition, When } from './publish/condition.js'
 export {
   contextEverUsed,
   currentScope,
@@ -57,7 +58,10 @@ export {
   setsContext,
 } from './publish/context.js'
 export { carryContext } from './publish/context-carrier.js'
+export { type FilterField, type FilterWord, readWhen } from './publish/filter.js'
+export { filterTexts } from './publish/filter-values.js'
 export { mayWrite } from './publish/may-write.js'
+export type { ColumnFilter, FilterValue, TableFilter } from './publish/table-filter.js'
 export { PubSub } from './pubsub.js'
 export type { PubSubOptions } from './pubsub-options.js'
 export { type JsonRow, levelOf, storedColumns, type TableListenerOptions } from './table-listener.js'

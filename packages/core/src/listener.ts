@@ -1,6 +1,7 @@
 import type { Change, Operation } from './change.js'
 import type { TransactionSource } from './consume/transaction.js'
 import { PubSubError } from './errors.js'
+import type { When } from './publish/condition.js'
 
 export const wakeModes = ['idle', 'always', 'never'] as const
 /** When the trigger sends a NOTIFY: to a sleeping worker only, for every change, or not at all (workers poll). */
@@ -62,6 +63,8 @@ export interface ListenerDefinition {
   readonly level: Level
   /** Updates fire only when one of these columns really changed; `null`: when any did. */
   readonly columns: readonly string[] | null
+  /** What its rows must be like for a change to be stored; `null`: as they are. */
+  readonly when: When | null
   readonly stored: StoredColumns
   readonly order: OrderMode
   readonly wake: WakeMode

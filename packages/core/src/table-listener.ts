@@ -3,6 +3,8 @@ import { invalid, oneOf } from './check.js'
 import { PubSubError } from './errors.js'
 import { type Level, type Listener, levels, type StoredColumns } from './listener.js'
 import { type ListenerDefaults, type ListenerOptions, resolveListenerOptions } from './options.js'
+import { readWhen } from './publish/filter.js'
+import { columnField, type TableFilter } from './publish/table-filter.js'
 
 /** A listener on a table, by the database's own names. */
 export interface TableListenerOptions extends ListenerOptions {
@@ -22,6 +24,13 @@ export interface TableListenerOptions extends ListenerOptions {
   level?: Level
   /** Updates fire only when one of these columns really changed. @default any column */
   columns?: readonly string[]
+  /**
+   * Only changes whose rows match are stored, after the change (`new`) or before it (`old`), in the words of Prisma's
+   * `where`, by column names: `{ new: { status: 'published' } }`. It asks the rows that an operation has; one that has none of
+   * those named is not listened to.
+   * @default every change
+   */
+  when?: { readonly new?: TableFilter; readonly old?: TableFilter }
   /** Columns that are not stored. */
   omit?: readonly string[]
   /** The only columns that are stored. */
@@ -65,14 +74,17 @@ export function tableListener(
     if (options[option]?.length !== 0) continue
     throw new PubSubError('PGPUBSUB_INVALID_OPTION', `${option} of listener "${name}" must name at least one column.`)
   }
+  const listened = operations.filter((operation) => chosen.includes(operation))
+  const filtered = readWhen(`listener "${name}"`, listened, options.when, (_option, column) => columnField(column))
   return {
     definition: {
       name,
       table: { schema: options.schema ?? 'public', name: options.table },
       timing,
-      operations: operations.filter((operation) => chosen.includes(operation)),
+      operations: filtered.operations,
       level,
       columns: options.columns ?? null,
+      when: filtered.when,
       stored: storedColumns(name, options),
       order,
       wake,

@@ -9,6 +9,8 @@ export interface Field {
   readonly isList: boolean
   /** For an enum whose values are mapped: the database's value → Prisma's. */
   readonly enumValues: ReadonlyMap<string, string> | null
+  /** For an enum: Prisma's value → the database's, of all its values. */
+  readonly members: ReadonlyMap<string, string> | null
 }
 
 /** A model with the table behind it. Relations are not part of it: they are no columns. */
@@ -60,5 +62,11 @@ function toField(model: string, text: SchemaText) {
     type,
     isList: text.lists.has(`${model}.${name}`),
     enumValues: kind === 'enum' ? (text.enums.get(type) ?? new Map()) : null,
+    members: kind === 'enum' ? membersOf(type, text) : null,
   })
+}
+
+function membersOf(type: string, { enums, members }: SchemaText): ReadonlyMap<string, string> {
+  const stored = new Map([...(enums.get(type) ?? [])].map(([value, member]) => [member, value]))
+  return new Map((members.get(type) ?? []).map((member) => [member, stored.get(member) ?? member]))
 }

@@ -40,6 +40,7 @@ export type { PubSubClient } from './pubsub-client.js'
 export type {
   ChangeKind,
   ChangeKinds,
+  Filter,
   ListenerDecorator,
   ListenMethod,
   ModelListenerOptions,
@@ -55,4 +56,5 @@ export type {
   Row,
   StoredRow,
   Truncate,
+  When,
 } from './types.js'

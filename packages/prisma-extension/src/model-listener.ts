@@ -5,11 +5,13 @@ import {
   levelOf,
   type Operation,
   PubSubError,
+  readWhen,
   resolveListenerOptions,
   storedColumns,
 } from '@pgpubsub/core'
 import type { Field, Model } from './data-model.js'
 import { rowDecoder } from './decode-row.js'
+import { filterField } from './model-filter.js'
 
 /** The methods that every model gets: what each listens to, and when. */
 export const family = {
@@ -33,7 +35,7 @@ export type LooseOptions = Record<string, unknown> & { name?: string }
 const optionNames = [
   ...['name', 'order', 'wake', 'batchSize', 'concurrency', 'attempts', 'backoff', 'timeoutMs', 'highWaterMark'],
   ...['transactional', 'lease', 'batch'],
-  ...['columns', 'omit', 'select', 'keysOnly', 'level'],
+  ...['columns', 'when', 'omit', 'select', 'keysOnly', 'level'],
 ]
 
 /**
@@ -56,6 +58,10 @@ export function modelListener(
   }
   const where = `listener "${name}" on ${model.name}`
   const columns = watchedColumns(where, method, model, options.columns)
+  const { timing, operations } = family[method]
+  const { when, operations: filtered } = readWhen(where, operations, options.when, (option, field) =>
+    filterField(fieldNamed(where, option, model, field)),
+  )
   const fieldNames = new Map(model.fields.map((field) => [field.column, field.name]))
   const stored = storedColumns(name, {
     ...chosenColumns(where, 'omit', model, options.omit),
@@ -66,9 +72,11 @@ export function modelListener(
     definition: {
       name,
       table: { schema: model.schema, name: model.table },
-      ...family[method],
-      level: levelOf(name, options.level, family[method].timing),
+      timing,
+      operations: filtered,
+      level: levelOf(name, options.level, timing),
       columns,
+      when,
       stored,
       order,
       wake,
@@ -124,8 +132,12 @@ function trueOrFalse(where: string, option: string, value: unknown): boolean {
 }
 
 function columnNamed(where: string, option: string, model: Model, name: unknown): string {
+  return fieldNamed(where, option, model, name).column
+}
+
+function fieldNamed(where: string, option: string, model: Model, name: unknown): Field {
   const field = model.fields.find((candidate) => candidate.name === name)
-  if (field) return field.column
+  if (field) return field
   const known = model.fields.map((candidate) => candidate.name).join(', ')
   throw new PubSubError(
     'PGPUBSUB_UNKNOWN_COLUMN',

@@ -8,12 +8,15 @@ export interface SchemaText {
   readonly lists: ReadonlySet<string>
   /** Enum name → the database's value → Prisma's value, for the values that have a `@map`. */
   readonly enums: ReadonlyMap<string, ReadonlyMap<string, string>>
+  /** Enum name → all of Prisma's values. */
+  readonly members: ReadonlyMap<string, readonly string[]>
 }
 
 /** Texts and comments: what is in them is not the schema's own syntax. */
 const opaque = /"(?:[^"\\]|\\.)*"|\/\/.*|\/\*[\s\S]*?\*\//g
 const block = /\b(model|view|type|enum)\s+([\p{L}\p{N}_-]+)\s*\{([^{}]*)\}/gu
 const listField = /^\s*([\p{L}\p{N}_-]+)[^\S\n]+[\p{L}\p{N}_-]+(?:\([^)]*\))?[^\S\n]*\[\s*\]/gmu
+const enumMember = /^\s*(\p{L}[\p{L}\p{N}_-]*)(?=\s|@|$)/gmu
 const mappedValue = /^\s*([\p{L}\p{N}_-]+)[^\S\n]*@map\(\s*(?:name\s*:\s*)?"(\d+)"/gmu
 
 export function readSchemaText(schema: string): SchemaText {
@@ -22,11 +25,17 @@ export function readSchemaText(schema: string): SchemaText {
   const bare = schema.replace(opaque, (found) => (found.startsWith('"') ? `"${texts.push(found) - 1}"` : ' '))
   const lists = new Set<string>()
   const enums = new Map<string, ReadonlyMap<string, string>>()
+  const members = new Map<string, readonly string[]>()
   for (const [, kind, name, body] of bare.matchAll(block) as Iterable<string[]>) {
-    if (kind === 'enum') addMappedValues(enums, name as string, body as string, texts)
-    else for (const [, field] of (body as string).matchAll(listField)) lists.add(`${name}.${field}`)
+    if (kind === 'enum') {
+      addMappedValues(enums, name as string, body as string, texts)
+      members.set(
+        name as string,
+        Array.from((body as string).matchAll(enumMember), ([, member]) => member as string),
+      )
+    } else for (const [, field] of (body as string).matchAll(listField)) lists.add(`${name}.${field}`)
   }
-  return { lists, enums }
+  return { lists, enums, members }
 }
 
 function addMappedValues(

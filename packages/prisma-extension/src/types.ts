@@ -47,6 +47,24 @@ export interface ChangeKinds<R, Name extends string = keyof R & string> {
 }
 export type ChangeKind = keyof ChangeKinds<unknown>
 
+type Where<T> = NonNullable<Prisma.Args<T, 'findMany'>['where']>
+
+/** Of JSON, its value as a whole can be asked for. */
+type FieldFilter<F> = F extends { string_contains?: unknown } ? Pick<F, Extract<keyof F, 'equals' | 'not'>> : F
+
+/** What `findMany({ where })` takes, on the model's own scalar fields. */
+export type Filter<T> = { [F in FieldOf<T>]?: FieldFilter<Where<T>[F & keyof Where<T>]> } & {
+  AND?: Filter<T> | Filter<T>[]
+  OR?: Filter<T>[]
+  NOT?: Filter<T> | Filter<T>[]
+}
+
+/** Filters on the row after the change, and before it. */
+export interface When<T> {
+  new?: Filter<T>
+  old?: Filter<T>
+}
+
 /** Options of a listener on a model. `name` may be left out by a decorator: then it is the method's name. */
 export interface ModelListenerOptions<T> extends Omit<CoreListenerOptions, 'name'> {
   /**
@@ -59,6 +77,14 @@ export interface ModelListenerOptions<T> extends Omit<CoreListenerOptions, 'name
    * @default any field
    */
   columns?: readonly FieldOf<T>[]
+  /**
+   * Only changes whose rows match are stored: a filter on the row after the change (`new`), before it (`old`), or both, with
+   * the words of `findMany({ where })` on scalar fields. It asks the rows that an operation has; an operation that has none
+   * of those named is not listened to, as deletes with `{ new }` alone.
+   * @example { new: { status: 'published' }, old: { status: { not: 'published' } } }
+   * @default every change
+   */
+  when?: When<T>
   /** Fields that are not stored, so that `old` and `new` do not have them: `{ passwordHash: true }`. */
   omit?: { readonly [F in FieldOf<T>]?: boolean }
   /** The only fields that are stored: `{ id: true, title: true }`. */
@@ -98,12 +124,13 @@ export type OptionsOf<K extends ChangeKind, T> = K extends 'save' | 'update' | '
   ? ModelListenerOptions<T>
   : Omit<
       ModelListenerOptions<T>,
-      K extends 'truncate' ? 'columns' | 'omit' | 'select' | 'keysOnly' | 'level' : 'columns'
-    >
+      K extends 'truncate' ? 'columns' | 'when' | 'omit' | 'select' | 'keysOnly' | 'level' : 'columns' | 'when'
+    > &
+      (K extends 'truncate' ? object : { when?: Pick<When<T>, K extends 'insert' ? 'new' : 'old'> })
 
 /**
- * Fails to compile where an option is not one of `Options`, where a member of `omit` or `select` is not a field, and where
- * more than one option says what is stored.
+ * Fails to compile where an option is not one of `Options`, where a member of `omit`, `select` or `when` is not a field or
+ * not a word of a filter, and where more than one option says what is stored.
  */
 export type Exactly<Options, O> = O & {
   [K in keyof O]: K extends Contradicting<O>
@@ -111,9 +138,28 @@ export type Exactly<Options, O> = O & {
     : K extends 'omit' | 'select'
       ? { [F in keyof O[K]]: F extends keyof NonNullable<Options[K & keyof Options]> ? O[K][F] : never }
       : K extends keyof Options
-        ? O[K]
+        ? K extends 'when'
+          ? ExactWhen<NonNullable<Options[K]>, O[K]>
+          : O[K]
         : never
 }
+
+type ExactWhen<W, G> = { [R in keyof G]: R extends keyof W ? ExactFilter<NonNullable<W[R]>, G[R]> : never }
+
+type ExactFilter<F, G> = G extends readonly unknown[]
+  ? { [I in keyof G]: ExactFilter<F, G[I]> }
+  : {
+      [N in keyof G]: N extends 'AND' | 'OR' | 'NOT'
+        ? ExactFilter<F, G[N]>
+        : N extends keyof F
+          ? ExactWords<WordsOf<F[N]>, G[N]>
+          : never
+    }
+
+type WordsOf<F> = F extends { equals?: unknown } ? keyof F : never
+
+/** An object that has none of the words is a value, as a Date is. */
+type ExactWords<Words, G> = [keyof G & Words] extends [never] ? G : { [W in keyof G]: W extends Words ? G[W] : never }
 
 type Contradicting<O> = O extends { select: object; omit: object }
   ? 'omit'

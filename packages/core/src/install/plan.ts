@@ -1,6 +1,8 @@
 import type { Queryable } from '../database.js'
+import { PubSubError } from '../errors.js'
 import type { ListenerDefinition } from '../listener.js'
-import { readTable } from '../publish/table.js'
+import { trialOf } from '../publish/condition-sql.js'
+import { readTable, type Table } from '../publish/table.js'
 import { type Trigger, triggersOf } from '../publish/trigger.js'
 import { doBlock, identifier, literal } from '../quote.js'
 import type { InstalledTrigger } from './installed.js'
@@ -20,8 +22,23 @@ export async function planListeners(
   for (const definition of definitions) {
     const table = await readTable(db, definition.table, definition.name)
     planned.push({ definition, triggers: triggersOf(schema, definition, table) })
+    await tryFilter(db, definition, table)
   }
   return planned
+}
+
+/** @throws PGPUBSUB_INVALID_OPTION where PostgreSQL cannot read a value as the column's type, or not compare such. */
+async function tryFilter(db: Queryable, definition: ListenerDefinition, table: Table): Promise<void> {
+  const trial = trialOf(definition, table)
+  if (trial === null) return
+  try {
+    await db.query(trial)
+  } catch (cause) {
+    // data exceptions, names and types, features that there are not
+    if (!/^(?:22|42|0A)/.test((cause as { code?: string }).code ?? '')) throw cause
+    const message = `The filter (when) of listener "${definition.name}" cannot be used on the table "${table.schema}"."${table.name}": ${(cause as Error).message}. Change the filter, or the column.`
+    throw new PubSubError('PGPUBSUB_INVALID_OPTION', message, { cause })
+  }
 }
 
 /** What differs between the declared listeners and the installed triggers. */

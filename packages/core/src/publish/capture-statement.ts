@@ -1,5 +1,6 @@
 import type { ListenerDefinition } from '../listener.js'
 import { dollarTag, identifier, literal } from '../quote.js'
+import { filteredColumns, filterOf } from './condition-sql.js'
 import { contextOf, type Engine, type RowOperation, rowsOf, storedNames, storedValues, wakeUp } from './notification.js'
 import { anyChange, type Rows, reallyChanged, watchedColumns } from './really-changed.js'
 import type { Table } from './table.js'
@@ -17,7 +18,7 @@ export const transitionTables = (operation: RowOperation) =>
  * The text of a statement trigger's function: one insert for all rows of the statement.
  *
  * It fails for a row that jsonb cannot hold, and where a watched column was renamed or dropped since: the slower ways that
- * follow do not, and the last of them stores every update that changed anything.
+ * follow do not, and the last of them stores every row, of updates every one that changed anything.
  */
 export function ofStatement(
   engine: Engine,
@@ -36,26 +37,24 @@ export function ofStatement(
       ${rows}
     ) c`
   const tableHere = dollarTag('table', values.join())
-  const byColumn = (update: Update) =>
+  const byColumn = (matching: Matching) =>
     execute(
-      insert(rowsOfStatement(operation, update, `r::${tableHere}`, `${engine.schema}.row_to_jsonb_by_column`)),
+      insert(rowsOfStatement(operation, matching, `r::${tableHere}`, `${engine.schema}.row_to_jsonb_by_column`)),
       tableHere,
     )
-  const update = {
-    watched: watchedColumns(definition, table)?.map(({ name }) => name) ?? [],
-    changed: reallyChanged(definition, table, pairedRows),
-  }
+  const matching =
+    operation === 'update' ? matchingUpdates(definition, table) : matchingRows(definition, table, operation)
   return /* sql */ `declare
   stored bigint;
 begin
   begin
-    ${insert(rowsOfStatement(operation, update, 'r', 'to_jsonb'))};
+    ${insert(rowsOfStatement(operation, matching, 'r', 'to_jsonb'))};
     get diagnostics stored = row_count;
   exception when others then
     begin
-      ${byColumn(update)}
+      ${byColumn(matching)}
     exception when others then
-      ${byColumn({ watched: [], changed: anyChange(pairedRows) })}
+      ${byColumn(operation === 'update' ? { columns: [], condition: anyChange(pairedRows) } : everyRow)}
     end;
   end;
   if stored = 0 then
@@ -78,26 +77,48 @@ function execute(sql: string, tableHere: string): string {
       get diagnostics stored = row_count;`
 }
 
-/** Which updates are stored: by a condition, and the columns that it asks. */
-interface Update {
-  readonly watched: readonly string[]
-  readonly changed: string
+/** Which rows are stored: by a condition, and for updates the columns that it asks. */
+interface Matching {
+  readonly columns: readonly string[]
+  readonly condition: string | null
+}
+
+const everyRow: Matching = { columns: [], condition: null }
+
+function matchingRows(definition: ListenerDefinition, table: Table, operation: RowOperation): Matching {
+  return { columns: [], condition: filterOf(definition, table, operation, (_row, column) => `r.${identifier(column)}`) }
+}
+
+function matchingUpdates(definition: ListenerDefinition, table: Table): Matching {
+  const watched = watchedColumns(definition, table)?.map(({ name }) => name) ?? []
+  const columns = [...new Set([...watched, ...filteredColumns(definition, 'update')])]
+  const changed = reallyChanged(definition, table, pairedRows)
+  const filter = filterOf(definition, table, 'update', (row, column) =>
+    pairedRows.field(row, column, columns.indexOf(column)),
+  )
+  return { columns, condition: filter ? `(${changed}) and ${filter}` : changed }
 }
 
 /**
  * PostgreSQL adds the old and the new row of an update to their tables at the same time, so their places tell which belong
  * together, whatever the update did to the key. `offset 0`: a row becomes jsonb once, however often that is used.
  */
-function rowsOfStatement(operation: RowOperation, { watched, changed }: Update, row: string, toJson: string): string {
+function rowsOfStatement(
+  operation: RowOperation,
+  { columns, condition }: Matching,
+  row: string,
+  toJson: string,
+): string {
   if (operation !== 'update') {
     const [only] = rowsOf(operation)
-    return `select ${toJson}(${row}) as ${only}_row from ${only}_rows r offset 0`
+    const where = condition === null ? '' : ` where ${condition}`
+    return `select ${toJson}(${row}) as ${only}_row from ${only}_rows r${where} offset 0`
   }
   // a field of "row" would be the wrong one behind a column that was dropped
-  const columns = watched.map((column, index) => `, r.${identifier(column)} as watched_${index}`).join('')
-  const numbered = (rows: string) => `(select row_number() over () as position, ${row} as row${columns} from ${rows} r)`
+  const asked = columns.map((column, index) => `, r.${identifier(column)} as watched_${index}`).join('')
+  const numbered = (rows: string) => `(select row_number() over () as position, ${row} as row${asked} from ${rows} r)`
   return /* sql */ `select ${toJson}(o.row) as old_row, ${toJson}(n.row) as new_row
       from ${numbered('old_rows')} o join ${numbered('new_rows')} n using (position)
-      where ${changed}
+      where ${condition}
       order by position offset 0`
 }

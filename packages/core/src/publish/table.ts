@@ -9,6 +9,12 @@ export interface Column {
   readonly generated: boolean
   /** Whether the type's own `=` tells equal values from others: json, xml and the geometric types have none that does, nor have lists and domains of them. */
   readonly comparable: boolean
+  /** The type behind its domains, without its length: `numeric`, `archive."Mood"[]`. */
+  readonly type: string
+  /** The schema of the type's operators. */
+  readonly operators: string
+  /** Whether texts that its collation calls equal are the same bytes. */
+  readonly deterministic: boolean
 }
 
 /** A table as the catalogue knows it. */
@@ -40,6 +46,12 @@ const describeTable = /* sql */ `
       )
     order by i.indisprimary desc, i.indexrelid
     limit 1
+  ), base_types (attnum, oid) as (
+    -- what a column is behind its domains
+    select a.attnum, a.atttypid from pg_attribute a
+    where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped
+    union
+    select b.attnum, t.typbasetype from base_types b join pg_type t on t.oid = b.oid where t.typtype = 'd'
   ), value_types (attnum, oid) as (
     -- what a column holds, behind its domains and in its lists
     select a.attnum, a.atttypid from pg_attribute a
@@ -68,9 +80,17 @@ const describeTable = /* sql */ `
       select json_agg(json_build_object(
         'name', a.attname,
         'generated', a.attgenerated <> '',
-        'comparable', not exists (select from incomparable i where i.attnum = a.attnum)
+        'comparable', not exists (select from incomparable i where i.attnum = a.attnum),
+        -- -1: a bare "character" would be one letter
+        'type', format_type(t.oid, -1),
+        'operators', case when t.typtype = 'b' and t.typcategory <> 'A' then n.nspname else 'pg_catalog' end,
+        'deterministic', coalesce(l.collisdeterministic, true)
       ) order by a.attnum)
       from pg_attribute a
+      join base_types b on b.attnum = a.attnum
+      join pg_type t on t.oid = b.oid and t.typtype <> 'd'
+      join pg_namespace n on n.oid = t.typnamespace
+      left join pg_collation l on l.oid = a.attcollation
       where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     ) as columns,
     (

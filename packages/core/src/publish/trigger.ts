@@ -5,6 +5,8 @@ import type { ListenerDefinition, TableName } from '../listener.js'
 import { identifier, literal } from '../quote.js'
 import { captureFunction } from './capture.js'
 import { transitionTables } from './capture-statement.js'
+import { comparisonsOf } from './condition.js'
+import { filterOf } from './condition-sql.js'
 import { reallyChanged } from './really-changed.js'
 import type { Table } from './table.js'
 
@@ -66,7 +68,10 @@ function triggerName(schema: string, listener: string, operation: Operation): st
 function firing(definition: ListenerDefinition, table: Table, operation: Operation): string {
   if (operation === 'truncate') return 'for each statement'
   if (definition.level === 'statement') return `${transitionTables(operation)} for each statement`
-  return operation === 'update' ? `for each row\n  when (${reallyChanged(definition, table)})` : 'for each row'
+  const filter = filterOf(definition, table, operation)
+  const changed = operation === 'update' ? reallyChanged(definition, table) : null
+  const condition = filter && changed ? `(${changed})\n    and ${filter}` : (filter ?? changed)
+  return condition === null ? 'for each row' : `for each row\n  when (${condition})`
 }
 
 /** With a blank in it, so that no function of the engine itself has the name. */
@@ -78,7 +83,10 @@ function functionName(listener: string, operation: Operation): string {
 
 function checkColumns(definition: ListenerDefinition, table: Table): void {
   const { stored, columns, timing, name } = definition
-  const used = [...(columns ?? []), ...('columns' in stored ? stored.columns : [])]
+  const filtered = Object.values(definition.when ?? {})
+    .flatMap(comparisonsOf)
+    .map(({ column }) => column)
+  const used = [...(columns ?? []), ...('columns' in stored ? stored.columns : []), ...filtered]
   const known = new Map(table.columns.map((column) => [column.name, column]))
   for (const column of used) {
     if (known.has(column)) continue
@@ -87,7 +95,9 @@ function checkColumns(definition: ListenerDefinition, table: Table): void {
       `Listener "${name}" names the column "${column}", which the table "${table.schema}"."${table.name}" does not have. It has ${[...known.keys()].map((column) => `"${column}"`).join(', ')}.`,
     )
   }
-  const computed = timing === 'before' ? columns?.find((column) => known.get(column)?.generated) : undefined
+  const asked = comparisonsOf(definition.when?.new ?? { all: [] }).map(({ column }) => column)
+  const computed =
+    timing === 'before' ? [...(columns ?? []), ...asked].find((column) => known.get(column)?.generated) : undefined
   if (computed !== undefined) {
     throw new PubSubError(
       'PGPUBSUB_INVALID_OPTION',
