@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import * as core from '@pgpubsub/core'
+import * as coreOpenTelemetry from '@pgpubsub/core/opentelemetry'
 import * as extension from '@pgpubsub/prisma-extension'
+import * as extensionOpenTelemetry from '@pgpubsub/prisma-extension/opentelemetry'
 import { expect, test } from 'vitest'
 
 test('the core exports these names, and no others', () => {
@@ -12,7 +14,7 @@ test('the core exports these names, and no others', () => {
   const forAdaptersOfOrms = [
     ...['checkOptionNames', 'levelOf', 'resolveListenerOptions', 'storedColumns'],
     ...['filterTexts', 'readWhen'],
-    ...['carryContext', 'contextEverUsed', 'currentScope'],
+    ...['carryContext', 'contextEverUsed', 'currentJson', 'currentScope'],
     ...[
       'keptAsText',
       'mayWrite',
@@ -41,6 +43,11 @@ test('the extension exports these names, and no others', () => {
   ])
 })
 
+test('what brings OpenTelemetry exports one name', () => {
+  expect(Object.keys(coreOpenTelemetry)).toEqual(['openTelemetry'])
+  expect(Object.keys(extensionOpenTelemetry)).toEqual(['openTelemetry'])
+})
+
 test('the extension hands on the errors of the core', () => {
   expect(extension.PubSubError).toBe(core.PubSubError)
   expect(extension.errorCodes).toBe(core.errorCodes)
@@ -67,7 +74,7 @@ async function effectsOfImport(name: string): Promise<unknown> {
   return JSON.parse(stdout)
 }
 
-test.for(['@pgpubsub/core', '@pgpubsub/prisma-extension'])(
+test.for(['@pgpubsub/core', '@pgpubsub/core/opentelemetry', '@pgpubsub/prisma-extension'])(
   'nothing happens when %s is imported: no timer, no socket, no listener on the process, no global',
   async (name) => {
     expect(await effectsOfImport(name)).toEqual({ globals: [], listeners: [], active: [] })

@@ -2,6 +2,8 @@ import type { Logger } from './logger.js'
 
 /** What a `PubSub` tells about itself while it runs. */
 export interface PubSubEvents {
+  /** A worker has taken so many notifications to handle them now, and that took so many milliseconds. */
+  claimed: { listener: string; count: number; milliseconds: number }
   /** A handler has succeeded, and the notification is gone. */
   handled: { listener: string; id: bigint; attempt: number }
   /** A handler has failed; the notification waits for its next attempt, or is a dead letter. */

@@ -21,6 +21,7 @@ export { type ErrorCode, errorCodes, PubSubError } from './errors.js'
 export type { PubSubEvent, PubSubEvents } from './events.js'
 export { Discard, DoNotRetry, FailedChanges, RetryAt, type RetryTime } from './handler-errors.js'
 export type { InstallReport } from './install/install.js'
+export type { HandlerCall, Instrumentation, Watched } from './instrumentation.js'
 export { keptAsText, members } from './json-members.js'
 export type { ListenOptions } from './listen-options.js'
 export type {
@@ -49,6 +50,7 @@ export type { WaitForCapacityOptions } from './publish/back-pressure.js'
 export type { Condition as FilterCondition, When } from './publish/condition.js'
 export {
   contextEverUsed,
+  currentJson,
   currentScope,
   openScope,
   openScopeOutsideTransaction,
@@ -56,6 +58,7 @@ export {
   runInScope,
   setContextSql,
   setsContext,
+  type TraceContext,
 } from './publish/context.js'
 export { carryContext } from './publish/context-carrier.js'
 export { type FilterField, type FilterWord, readWhen } from './publish/filter.js'

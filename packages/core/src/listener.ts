@@ -1,6 +1,7 @@
 import type { Change, Operation } from './change.js'
 import type { TransactionSource } from './consume/transaction.js'
 import { PubSubError } from './errors.js'
+import type { Instrumentation } from './instrumentation.js'
 import type { When } from './publish/condition.js'
 
 export const wakeModes = ['idle', 'always', 'never'] as const
@@ -115,6 +116,8 @@ export interface Listener<Row = unknown> {
   readonly handler: Handler<Row>
   /** Where the transactions of transactional handlers come from, where that is not the engine's own pool. */
   readonly transactions?: TransactionSource
+  /** Watches the attempts of a worker. */
+  readonly instrumentation?: Instrumentation
 }
 
 /** The declared listeners of one `PubSub`, by name. */

@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { checkOptionNames, invalid, positiveInteger } from './check.js'
+import { type Instrumentation, isInstrumentation } from './instrumentation.js'
 import type { Logger } from './logger.js'
 import { checkDefaults, type ListenerDefaults } from './options.js'
 
@@ -41,11 +42,16 @@ export interface PubSubOptions {
   answerTimeoutMs?: number
   /** Where to log: pino and `console` both fit, `silentLogger` says nothing. @default warnings and errors, to the console */
   logger?: Logger
+  /**
+   * Traces and metrics: `openTelemetry()` of `@pgpubsub/prisma-extension/opentelemetry`.
+   * @default none
+   */
+  instrumentation?: Instrumentation
 }
 
 const optionNames = [
   ...['connectionString', 'pool', 'listenConnectionString', 'schema', 'defaults', 'pollIntervalMs'],
-  ...['answerTimeoutMs', 'logger'],
+  ...['answerTimeoutMs', 'logger', 'instrumentation'],
 ] as const satisfies readonly (keyof PubSubOptions)[]
 
 /** {@link PubSubOptions} that are checked, with their defaults. */
@@ -64,12 +70,20 @@ export function resolvePubSubOptions(options: PubSubOptions): ResolvedPubSubOpti
     )
   }
   checkOptionNames('pubsub', options, optionNames)
+  checkInstrumentation(options.instrumentation)
   return {
     schema: schemaName(options.schema ?? 'pgpubsub'),
     defaults: checkDefaults(options.defaults ?? {}),
     pollMs: positiveInteger('pubsub', 'pollIntervalMs', options.pollIntervalMs ?? 5_000),
     answerMs: positiveInteger('pubsub', 'answerTimeoutMs', options.answerTimeoutMs ?? 30_000),
   }
+}
+
+function checkInstrumentation(given: unknown): void {
+  if (given === undefined || isInstrumentation(given)) return
+  throw invalid(
+    'instrumentation must be what openTelemetry() returns: call it, as in { instrumentation: openTelemetry() }.',
+  )
 }
 
 function schemaName(name: unknown): string {

@@ -8,6 +8,7 @@ import type { Finding } from './doctor/finding.js'
 import type { DoctorOptions } from './doctor/options.js'
 import { Events, type PubSubEvent, type PubSubEvents } from './events.js'
 import type { InstallReport } from './install/install.js'
+import type { Instrumentation } from './instrumentation.js'
 import { chosenListeners, type ListenOptions } from './listen-options.js'
 import { type Listener, ListenerRegistry } from './listener.js'
 import { logEvents } from './log-events.js'
@@ -16,7 +17,7 @@ import type { Reports } from './observe/reports.js'
 import type { ListenerStatus } from './observe/status.js'
 import type { Given, ListenerDefaults } from './options.js'
 import type { BackPressure, WaitForCapacityOptions } from './publish/back-pressure.js'
-import { currentContext, enterScope, openScope, runInScope } from './publish/context.js'
+import { currentContext, enterScope, openScope, runInScope, traceWrites } from './publish/context.js'
 import { type PubSubOptions, resolvePubSubOptions } from './pubsub-options.js'
 import { type JsonRow, type TableListenerOptions, tableListener } from './table-listener.js'
 
@@ -35,6 +36,7 @@ export class PubSub {
   #reports: Promise<Reports> | undefined
   #backPressure: Promise<BackPressure> | undefined
   readonly #pollMs: number
+  readonly #instrumentation: Instrumentation | undefined
   #logger: Logger
   /** Those that run, and those that are being started. */
   readonly #workers = new Set<Promise<Worker>>()
@@ -51,6 +53,9 @@ export class PubSub {
     this.#events = new Events(() => this.#logger)
     logEvents(this.#events, () => this.#logger)
     this.#connections = new Connections(options, answerMs, this.#events)
+    this.#instrumentation = options.instrumentation
+    this.#instrumentation?.observe(this.#events)
+    if (this.#instrumentation) traceWrites(this.#instrumentation.currentTrace)
     this.deadLetters = this.deadLettersIn(transactionOr(() => this.openPool()))
   }
 
@@ -74,7 +79,8 @@ export class PubSub {
    * @throws PGPUBSUB_DUPLICATE_LISTENER
    */
   declare(...listeners: readonly Listener[]): void {
-    this.#listeners.add(listeners)
+    const instrumentation = this.#instrumentation
+    this.#listeners.add(instrumentation ? listeners.map((listener) => ({ ...listener, instrumentation })) : listeners)
   }
 
   /**
@@ -111,7 +117,8 @@ export class PubSub {
    */
   async listen(options: ListenOptions = {}): Promise<Worker> {
     const listeners = chosenListeners(this.#listeners, options)
-    const worker = this.#start(listeners)
+    const start = () => this.#start(listeners)
+    const worker = this.#instrumentation ? this.#instrumentation.inBackground(start) : start()
     this.#workers.add(worker)
     this.#consumers += listeners.length
     const forget = () => {

@@ -1,5 +1,6 @@
 import {
   contextEverUsed,
+  currentJson,
   currentScope,
   openScope,
   openScopeOutsideTransaction,
@@ -49,7 +50,7 @@ export class RequestContext {
     const sql = rawText(call.operation, call.args)
     // what runs in a batch has its context from the batch
     if (transaction?.kind === 'batch' || sql === setContextSql) return query()
-    const json = writes(call) ? (currentScope()?.json ?? '') : undefined
+    const json = writes(call) ? currentJson() : undefined
     if (!transaction) return json ? this.#single(json, query) : query()
     const running = this.#transactions.get(transaction.id)
     return throughGate(transaction.id, sql, async () => (running ? running.run({ json, sql }, query) : query()))
@@ -102,7 +103,7 @@ export class RequestContext {
    */
   async batch(begin: (queries: unknown[]) => Promise<unknown[]>, queries: unknown[]): Promise<unknown[]> {
     if (!contextEverUsed() || queries.every(isRead)) return begin(queries)
-    const json = currentScope()?.json ?? ''
+    const json = currentJson()
     if (json === '' && !(await this.#isCarried())) return begin(queries)
     const [, ...results] = await begin([this.#client.$executeRawUnsafe(setContextSql, json), ...queries])
     return results

@@ -29,31 +29,45 @@ export type Attempt = (call: Call, stop: AbortSignal) => Promise<Attempted>
 
 /** Handlers that run beside the transaction of their batch, or without one. */
 export function plainAttempt(listener: Listener): Attempt {
-  return async (call, stop) => {
+  return watched(listener, async (call, stop, run) => {
     try {
-      await runOutsideScopes(() => callHandler(listener, call, stop))
+      await runOutsideScopes(() => callHandler(listener, call, { stop, run }))
       return { done: call, failures: [] }
     } catch (error) {
       const failures = failuresOf(call, error)
       const failed = new Set(failures.map(({ notification }) => notification))
       return { done: call.filter((notification) => !failed.has(notification)), failures }
     }
-  }
+  })
 }
 
 /** Handlers that run in the transaction of their batch. Throws only what is wrong with the transaction itself. */
 export function transactionalAttempt(listener: Listener, transaction: BatchTransaction): Attempt {
-  return async (call, stop) => {
+  return watched(listener, async (call, stop, run) => {
     try {
       // what is given up on when the worker stops is undone
-      const work = async (tx: unknown) => void (await callHandler(listener, call, stop, tx))
+      const work = async (tx: unknown) => void (await callHandler(listener, call, { stop, run }, tx))
       await inSavepoint(transaction, (tx) => untilAborted(work(tx), stop, throwStopped))
       return { done: call, failures: [] }
     } catch (error) {
       if (!(error instanceof HandlerFailed)) throw error
       return { done: [], failures: failuresOf(call, error.error) }
     }
-  }
+  })
+}
+
+/** What surrounds the handler itself, and nothing else of the attempt. */
+type Run = <T>(handler: () => T) => T
+
+const plainly: Run = (handler) => handler()
+
+function watched(
+  { definition, consume, instrumentation }: Listener,
+  attempt: (call: Call, stop: AbortSignal, run: Run) => Promise<Attempted>,
+): Attempt {
+  if (!instrumentation) return (call, stop) => attempt(call, stop, plainly)
+  const shared = { listener: definition.name, isBatch: consume.batch !== null }
+  return (call, stop) => instrumentation.attempt({ ...shared, notifications: call }, (run) => attempt(call, stop, run))
 }
 
 const throwStopped = (): never => {
@@ -61,11 +75,16 @@ const throwStopped = (): never => {
 }
 
 /** What the handler returns: a promise, or for one that is not asynchronous, nothing. Throws what that throws. */
-function callHandler(listener: Listener, call: Call, stop: AbortSignal, tx?: unknown): unknown {
+function callHandler(
+  listener: Listener,
+  call: Call,
+  { stop, run }: { stop: AbortSignal; run: Run },
+  tx?: unknown,
+): unknown {
   const { batch, timeoutMs } = listener.consume
   const handle = (signal: AbortSignal) => {
     const changes = call.map((notification) => toChange(listener, notification, signal, tx))
-    return listener.handler(batch ? changes : (changes[0] as (typeof changes)[number]))
+    return run(() => listener.handler(batch ? changes : (changes[0] as (typeof changes)[number])))
   }
   return timeoutMs === null ? handle(stop) : withinTimeLimit(timeoutMs, stop, handle)
 }

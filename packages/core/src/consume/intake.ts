@@ -61,6 +61,7 @@ export class Intake {
   ): Promise<ClaimedBatch | BatchResult> {
     await this.#gathering?.filled(this.start)
     if (this.#options.stop.draining.aborted) return 'empty'
+    const begun = performance.now()
     const transaction = await this.#claims.begin(this.#transactions, after)
     let claimed: ClaimedBatch | null = null
     try {
@@ -69,11 +70,17 @@ export class Intake {
       const instead = await this.#insteadOf(batch, transaction)
       if (instead) return instead
       claimed = { ...batch, transaction }
+      this.#tellClaimed(batch.notifications.length, performance.now() - begun)
       this.#options.onWork()
       return claimed
     } finally {
       if (!claimed) transaction.end()
     }
+  }
+
+  #tellClaimed(count: number, milliseconds: number): void {
+    const { events, listener } = this.#options
+    events.emit('claimed', { listener: listener.definition.name, count, milliseconds })
   }
 
   /** What is done where the batch is not to be handled now. */

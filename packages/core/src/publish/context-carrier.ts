@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import type pg from 'pg'
 import { type CarryingQuery, carryingQuery, isQueryClass } from './carrying-query.js'
-import { currentScope, setContextSql, setsContext } from './context.js'
+import { currentJson, currentScope, setContextSql, setsContext } from './context.js'
 import { mayWrite } from './may-write.js'
 
 /*
@@ -99,7 +99,7 @@ function contextFor(text: string, checkout: Checkout): string | null {
   if (endsTransaction.test(text)) Object.assign(checkout, { bound: undefined, explicit: false, set: false })
   if (setsContext(text)) checkout.explicit = true
   if (checkout.explicit) return null
-  const json = checkout.bound ?? (checkout.ofTransaction ? '' : (scope?.json ?? ''))
+  const json = checkout.bound ?? (checkout.ofTransaction ? '' : currentJson())
   if ((json === '' && !checkout.set) || !mayWrite(text)) return null
   checkout.set = true
   return json

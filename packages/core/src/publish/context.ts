@@ -30,15 +30,33 @@ export interface ContextScope {
   seenByCarrier: boolean
 }
 
+/** The trace that the running code belongs to, in the words of W3C's Trace Context. */
+export interface TraceContext {
+  readonly traceparent: string
+  readonly tracestate?: string | undefined
+}
+
 // Two copies of this package in one process must share their scopes.
 const sharedKey = Symbol.for('pgpubsub.context')
-const everywhere = globalThis as { [sharedKey]?: { storage: AsyncLocalStorage<ContextScope>; everUsed: boolean } }
+interface Shared {
+  readonly storage: AsyncLocalStorage<ContextScope>
+  everUsed: boolean
+  /** The trace of the running code, where it is to be stored with every write. */
+  currentTrace?: () => TraceContext | null
+}
+const everywhere = globalThis as { [sharedKey]?: Shared }
 everywhere[sharedKey] ??= { storage: new AsyncLocalStorage(), everUsed: false }
 const shared = everywhere[sharedKey]
 const { storage } = shared
 
 /** Whether this process has ever set a context: before that, nothing needs guarding against another request's. */
 export const contextEverUsed = () => shared.everUsed
+
+/** From now on, every write of this process is stored with the trace that it belongs to. */
+export function traceWrites(currentTrace: () => TraceContext | null): void {
+  shared.currentTrace = currentTrace
+  shared.everUsed = true
+}
 
 export function currentScope(): ContextScope | undefined {
   return storage.getStore()
@@ -47,6 +65,22 @@ export function currentScope(): ContextScope | undefined {
 /** The context of the running request; `{}` outside of any. */
 export function currentContext(): Context {
   return currentScope()?.context ?? {}
+}
+
+/** What a write is to be stored with now, as JSON: the running context and trace; '' for neither. */
+export function currentJson(): string {
+  const scope = currentScope()
+  const json = scope?.json ?? ''
+  const trace = shared.currentTrace?.()
+  return trace ? withTrace(json, scope?.context, trace) : json
+}
+
+// It is written behind the members of the context: of one that is there twice, jsonb keeps the last. A trace that was
+// passed on in the context is where this one comes from, or an older one's.
+function withTrace(json: string, context: Context | undefined, { traceparent, tracestate }: TraceContext): string {
+  const state = tracestate ?? (context && 'tracestate' in context ? '' : undefined)
+  const members = JSON.stringify({ traceparent, tracestate: state })
+  return json === '' ? members : `${json.slice(0, -1)},${members.slice(1)}`
 }
 
 /**

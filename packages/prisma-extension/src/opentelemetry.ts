@@ -1,0 +1,1 @@
+export { openTelemetry } from '@pgpubsub/core/opentelemetry'
