@@ -220,7 +220,10 @@ export class PubSub {
     return currentContext()
   }
 
-  /** Merges the context over the running one for the rest of the current asynchronous execution (a middleware). */
+  /**
+   * Merges the context over the running one for the rest of the current asynchronous execution: for a program that does
+   * one thing and ends. Not for a request: the execution may be its connection's, which others use after it.
+   */
   enterContext(context: Context): void {
     enterScope(openScope(context))
   }

@@ -124,8 +124,9 @@ export class PubSubClient {
   }
 
   /**
-   * Merges the context over the running one for the rest of the current asynchronous execution: for a middleware that
-   * has no function to wrap.
+   * Merges the context over the running one for the rest of the current asynchronous execution: for a program that does
+   * one thing and ends. Not for a request: the execution may be its connection's, and the next request on that would begin
+   * with this one's context. Use `withContext` around what handles it.
    * @throws PGPUBSUB_INVALID_CONTEXT
    */
   enterContext(context: Context): void {
