@@ -28,6 +28,9 @@ export interface PubSubEvents {
 
 export type PubSubEvent = keyof PubSubEvents
 
+/** Where something is told. */
+export type Emitter = Pick<Events, 'emit'>
+
 /** Typed events. An event handler that throws or rejects is logged and harms nobody, nor does a logger that throws. */
 export class Events {
   readonly #handlers = new Map<PubSubEvent, Set<(payload: never) => void>>()

@@ -46,6 +46,7 @@ export {
   resolveListenerOptions,
   type Transactional,
 } from './options.js'
+export type { ProcessOptions, ProcessResult } from './process-options.js'
 export type { WaitForCapacityOptions } from './publish/back-pressure.js'
 export type { Condition as FilterCondition, When } from './publish/condition.js'
 export {

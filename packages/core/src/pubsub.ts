@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { Change, Context } from './change.js'
 import { Connections } from './connections.js'
 import { DeadLetters, transactionOr } from './consume/dead-letters.js'
+import type { Processing } from './consume/processing.js'
 import type { Worker } from './consume/worker.js'
 import type { Queryable } from './database.js'
 import type { Finding } from './doctor/finding.js'
@@ -16,6 +17,12 @@ import { type Logger, quietLogger } from './logger.js'
 import type { Reports } from './observe/reports.js'
 import type { ListenerStatus } from './observe/status.js'
 import type { Given, ListenerDefaults } from './options.js'
+import {
+  type ProcessOptions,
+  type ProcessResult,
+  type ResolvedProcessOptions,
+  resolveProcessOptions,
+} from './process-options.js'
 import type { BackPressure, WaitForCapacityOptions } from './publish/back-pressure.js'
 import { currentContext, enterScope, openScope, runInScope, traceWrites } from './publish/context.js'
 import { type PubSubOptions, resolvePubSubOptions } from './pubsub-options.js'
@@ -40,6 +47,7 @@ export class PubSub {
   #logger: Logger
   /** Those that run, and those that are being started. */
   readonly #workers = new Set<Promise<Worker>>()
+  readonly #processings = new Set<Processing>()
   /** How many listeners they consume together. */
   #consumers = 0
 
@@ -147,6 +155,44 @@ export class PubSub {
     })
   }
 
+  /**
+   * Handles what is ready, as a worker does, and returns: for a program that runs for a while, as a cron job or a serverless
+   * function does. It ends when nothing is ready any more (what handlers have written meanwhile included), when
+   * `max` attempts were made, or when `maxMs` have passed. Any number of these and of workers may run at once. There is no LISTEN
+   * connection, and a list is not waited for to fill. What handlers throw is recorded, and tried again later.
+   * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_NO_LISTENERS, PGPUBSUB_UNKNOWN_LISTENER, PGPUBSUB_NOT_INSTALLED, and the
+   * driver's error when the server cannot be reached
+   */
+  async process(options: ProcessOptions = {}): Promise<ProcessResult> {
+    const resolved = resolveProcessOptions(this.#listeners, options)
+    this.#consumers += resolved.listeners.length
+    try {
+      return await this.#process(resolved)
+    } finally {
+      this.#consumers -= resolved.listeners.length
+    }
+  }
+
+  async #process(options: ResolvedProcessOptions): Promise<ProcessResult> {
+    const { requireCurrentEngine } = await import('./install/current-engine.js')
+    const { Processing } = await import('./consume/processing.js')
+    const pool = await this.openPool()
+    await requireCurrentEngine(pool, this.schema)
+    await this.#makeRoom()
+    const { schema } = this
+    const { statements } = this.#connections
+    const processing = new Processing({
+      ...options,
+      schema,
+      pool,
+      events: this.#events,
+      pollMs: this.#pollMs,
+      statements,
+    })
+    this.#processings.add(processing)
+    return processing.result.finally(() => this.#processings.delete(processing))
+  }
+
   /** A batch holds a connection while its handlers run, and no listener may wait for another's. */
   async #makeRoom(): Promise<void> {
     const max = await this.#connections.makeRoom(this.#consumers)
@@ -238,11 +284,13 @@ export class PubSub {
     return this.#events.on(event, handler)
   }
 
-  /** Stops all workers, ends every {@link waitForCapacity}, and closes the connections that this object has opened. */
+  /** Stops all workers and every {@link process}, ends every {@link waitForCapacity}, and closes the connections that this object has opened. */
   async close(): Promise<void> {
     void this.#backPressure?.then((backPressure) => backPressure.close())
+    const processings = [...this.#processings].map((processing) => processing.stop())
     const workers = await Promise.allSettled(this.#workers)
     await Promise.all(workers.map((worker) => worker.status === 'fulfilled' && worker.value.stop()))
+    await Promise.all(processings)
     await this.#connections.end()
   }
 

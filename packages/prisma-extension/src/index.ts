@@ -21,6 +21,8 @@ export {
   type ListenOptions,
   type Logger,
   type Operation,
+  type ProcessOptions,
+  type ProcessResult,
   PubSubError,
   type PubSubEvent,
   type PubSubEvents,

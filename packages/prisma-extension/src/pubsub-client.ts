@@ -7,6 +7,8 @@ import type {
   ListenerStatus,
   ListenOptions,
   Logger,
+  ProcessOptions,
+  ProcessResult,
   PubSub,
   PubSubEvent,
   PubSubEvents,
@@ -66,6 +68,20 @@ export class PubSubClient {
    */
   listen(options?: ListenOptions): Promise<Worker> {
     return this.#engine.listen(options)
+  }
+
+  /**
+   * Handles what is ready, as a worker does, and returns: for a cron job or a serverless function. It ends when nothing is ready
+   * any more (what handlers have written meanwhile included), when `max` attempts were made, or when `maxMs` have passed. Any
+   * number of these and of workers may run at once. What handlers throw is recorded, and tried again later.
+   * @returns how many attempts were made, and how many changes could still be handled at once
+   * @example
+   * const { processed, remaining } = await prisma.$pubsub.process({ max: 500, maxMs: 20_000 })
+   * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_NO_LISTENERS, PGPUBSUB_UNKNOWN_LISTENER, PGPUBSUB_NOT_INSTALLED, and the
+   * driver's error when the server cannot be reached
+   */
+  process(options?: ProcessOptions): Promise<ProcessResult> {
+    return this.#engine.process(options)
   }
 
   /**
@@ -153,7 +169,7 @@ export class PubSubClient {
     return this.#engine.on(event, handler)
   }
 
-  /** Stops all workers of this client and closes the engine's own connections. Prisma's are not touched. */
+  /** Stops all workers and every `process` of this client, and closes the engine's own connections. Prisma's are not touched. */
   close(): Promise<void> {
     return this.#engine.close()
   }

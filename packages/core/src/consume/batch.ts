@@ -1,6 +1,7 @@
 import type { Pool } from '../database.js'
-import type { Events } from '../events.js'
+import type { Emitter } from '../events.js'
 import type { Listener } from '../listener.js'
+import type { Allowance } from './allowance.js'
 import { BatchSeries } from './batch-series.js'
 import { BatchSize } from './batch-size.js'
 import type { Half } from './claim-parts.js'
@@ -15,11 +16,13 @@ export interface BatchOptions {
   readonly listener: Listener
   readonly schema: string
   readonly pool: Pool
-  readonly events: Events
+  readonly events: Emitter
   readonly stop: StopSignals
   /** Milliseconds after which it is looked for what is below where claims begin. */
   readonly sweepMs: number
   readonly statements: StatementOptions
+  /** How many may be claimed; null: as many as there are. */
+  readonly allowance: Allowance | null
   /** Called when there is more than one claim takes. */
   readonly onMore: () => void
   /** Called when something was claimed, before its handlers run. */
@@ -31,6 +34,9 @@ export interface BatchOptions {
  * row's next change is with another worker or waits for its retry; `paused`: nothing may be taken.
  */
 export type BatchResult = 'full' | 'part' | 'blocked' | 'empty' | 'paused'
+
+/** Whether notifications were handled. */
+export const isWork = (result: BatchResult) => result === 'full' || result === 'part'
 
 /** The batches of one listener in one worker. */
 export interface BatchSource {

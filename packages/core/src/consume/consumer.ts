@@ -1,19 +1,16 @@
 import { setTimeout as pass } from 'node:timers/promises'
 import { reconnectBackoff } from './backoff.js'
-import { Batches, type BatchOptions, type BatchResult, type BatchSource } from './batch.js'
+import { Batches, type BatchOptions, type BatchResult, type BatchSource, isWork } from './batch.js'
 import { LeasedBatches } from './leased-batches.js'
 import { Signal } from './signal.js'
 import type { Asleep, WakeLine } from './wake.js'
 import type { Writers } from './writers.js'
 
-export interface ConsumerOptions extends Omit<BatchOptions, 'sweepMs' | 'onMore' | 'onWork'> {
+export interface ConsumerOptions extends Omit<BatchOptions, 'sweepMs' | 'allowance' | 'onMore' | 'onWork'> {
   readonly line: WakeLine
   /** Milliseconds after which a sleeping worker looks by itself. */
   readonly pollMs: number
 }
-
-/** Whether notifications were handled. */
-const isWork = (result: BatchResult) => result === 'full' || result === 'part'
 
 // Changes that come faster than this many milliseconds one after another are let gather for as long: waking up and
 // falling asleep for each would cost the server more than the writers' own work.
@@ -53,6 +50,7 @@ export class Consumer {
     const batches = {
       ...options,
       sweepMs: options.pollMs,
+      allowance: null,
       onMore: () => this.#wakeOthersSoon(),
       onWork: () => this.#wakeUpSoon(),
     }

@@ -59,6 +59,16 @@ export class Intake {
     half: Half = null,
     after: BatchTransaction | null = null,
   ): Promise<ClaimedBatch | BatchResult> {
+    const { allowance } = this.#options
+    if (!allowance) return this.#claim(limit, half, after)
+    const granted = allowance.take(limit)
+    if (granted === 0) return 'empty'
+    const claimed = await this.#claim(granted, half, after)
+    allowance.giveBack(typeof claimed === 'string' ? granted : granted - claimed.notifications.length)
+    return claimed
+  }
+
+  async #claim(limit: number, half: Half, after: BatchTransaction | null): Promise<ClaimedBatch | BatchResult> {
     await this.#gathering?.filled(this.start)
     if (this.#options.stop.draining.aborted) return 'empty'
     const begun = performance.now()

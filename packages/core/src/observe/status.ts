@@ -34,7 +34,7 @@ const stored = (schema: string, condition: string) =>
 
 // The transaction that holds a notification stands in its xmax, and stays there when it was rolled back: so it counts only
 // while it runs, which is as long as it has a lock on its own id. A snapshot does not list the youngest.
-const runningTransactions = /* sql */ `
+export const runningTransactions = /* sql */ `
   select array_agg(l.transactionid) as ids from pg_locks l
   where l.locktype = 'transactionid' and l.mode = 'ExclusiveLock' and l.granted`
 
@@ -90,7 +90,7 @@ function statusRow(row: ResultRow): ListenerStatus {
 }
 
 /** An estimate is told as one: by three digits. */
-function whole(count: number): number {
+export function whole(count: number): number {
   const rounded = Math.max(0, Math.round(count))
   return rounded > countedExactly ? Number(rounded.toPrecision(3)) : rounded
 }

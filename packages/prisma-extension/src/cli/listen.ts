@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
 import { count } from './count.js'
 import { type LogOptions, logFormatOption, logLevelOption } from './log.js'
+import { names } from './names.js'
 import { run } from './run.js'
 import { stopSignal } from './stop-signal.js'
 import { reportListening, stopOfWorker, takeAssignment } from './supervised.js'
@@ -64,15 +65,6 @@ function listen(module: string, options: ListenCommandOptions): Promise<never> {
     await worker.stop({ graceMs: grace * 1000 })
     log.info('stopped')
   })
-}
-
-function names(list: string): string[] {
-  const given = list
-    .split(',')
-    .map((name) => name.trim())
-    .filter((name) => name !== '')
-  if (given.length === 0) throw new InvalidArgumentError('Give at least one name.')
-  return [...new Set(given)]
 }
 
 function processCount(text: string): number {

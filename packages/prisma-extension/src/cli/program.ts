@@ -5,6 +5,7 @@ import { doctorCommand } from './doctor.js'
 import { exitCodes } from './exit-code.js'
 import { installCommand } from './install.js'
 import { listenCommand } from './listen.js'
+import { processCommand } from './process.js'
 import { sqlCommand } from './sql.js'
 
 const help = `
@@ -16,6 +17,7 @@ Examples:
   $ pgpubsub install src/listeners.ts             bring the database to what is declared, at each deploy
   $ pgpubsub sql src/listeners.ts > install.sql   the same as SQL, for a migration or a review
   $ pgpubsub listen src/listeners.ts              handle changes, until SIGTERM or Ctrl-C
+  $ pgpubsub process src/listeners.ts             handle what is ready, and end: for cron
   $ pgpubsub dead list src/listeners.ts           what has used up its attempts; retry and discard it
   $ pgpubsub doctor src/listeners.ts              what is wrong with the database, and what to do about it
 
@@ -25,7 +27,7 @@ Exit codes:
   ${exitCodes.usage}  wrong usage: an option, a listener's name, a module without a client
   A second signal while listen stops ends it at once, with 128 and the signal's number (130, 143).`
 
-/** The command line: `pgpubsub listen | install | sql | dead | doctor`. */
+/** The command line: `pgpubsub listen | process | install | sql | dead | doctor`. */
 export function program(): Command {
   const pgpubsub = new Command('pgpubsub')
     .description(
@@ -37,7 +39,14 @@ export function program(): Command {
     .showHelpAfterError('(--help shows what there is)')
     .addHelpText('after', help)
     .exitOverride(exit)
-  for (const command of [listenCommand(), installCommand(), sqlCommand(), deadCommand(), doctorCommand()]) {
+  for (const command of [
+    listenCommand(),
+    processCommand(),
+    installCommand(),
+    sqlCommand(),
+    deadCommand(),
+    doctorCommand(),
+  ]) {
     pgpubsub.addCommand(inheriting(command, pgpubsub))
   }
   return pgpubsub
