@@ -16,6 +16,7 @@ import { logEvents } from './log-events.js'
 import { type Logger, quietLogger } from './logger.js'
 import type { Reports } from './observe/reports.js'
 import type { ListenerStatus } from './observe/status.js'
+import { Observers } from './observers.js'
 import type { Given, ListenerDefaults } from './options.js'
 import {
   type ProcessOptions,
@@ -39,6 +40,7 @@ export class PubSub {
   readonly deadLetters: DeadLetters
   readonly #connections: Connections
   readonly #listeners = new ListenerRegistry()
+  readonly #observers = new Observers()
   readonly #events: Events
   #reports: Promise<Reports> | undefined
   #backPressure: Promise<BackPressure> | undefined
@@ -88,7 +90,23 @@ export class PubSub {
    */
   declare(...listeners: readonly Listener[]): void {
     const instrumentation = this.#instrumentation
-    this.#listeners.add(instrumentation ? listeners.map((listener) => ({ ...listener, instrumentation })) : listeners)
+    const instrumented = instrumentation ? listeners.map((listener) => ({ ...listener, instrumentation })) : listeners
+    this.#listeners.add(instrumented.map((listener) => this.#observers.observed(listener)))
+  }
+
+  /** Names of the listeners that are declared, or those given. @throws PGPUBSUB_UNKNOWN_LISTENER when one is not */
+  declared(names?: readonly string[]): string[] {
+    const listeners = names ? this.#listeners.named(names) : this.#listeners.all()
+    return listeners.map(({ definition }) => definition.name)
+  }
+
+  /**
+   * Calls `observer` with each change that the listener's handler is about to be given in this process: the way in for test
+   * kits.
+   * @returns a function that ends it
+   */
+  observe(listener: string, observer: (change: Change<unknown>) => void): () => void {
+    return this.#observers.observe(listener, observer)
   }
 
   /**

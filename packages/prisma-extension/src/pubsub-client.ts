@@ -18,6 +18,9 @@ import type {
 import { type PrismaTransaction, prismaDeadLetters } from './dead-letters.js'
 import { decoratedListeners } from './decorator.js'
 
+/** The engine behind a client: for what is told of it elsewhere in this package. */
+export let engineOf: (client: PubSubClient) => PubSub
+
 /** `prisma.$pubsub`: installation, workers and context. Listeners are declared on the models. */
 export class PubSubClient {
   /**
@@ -27,6 +30,10 @@ export class PubSubClient {
    */
   readonly deadLetters: DeadLetters<PrismaTransaction>
   readonly #engine: PubSub
+
+  static {
+    engineOf = (client) => client.#engine
+  }
 
   constructor(engine: PubSub) {
     this.#engine = engine

@@ -1,0 +1,32 @@
+import type { Change } from './change.js'
+import type { Listener } from './listener.js'
+
+type Observer = (change: Change<unknown>) => void
+
+/** Who is told what handlers are given, before they are. */
+export class Observers {
+  readonly #byListener = new Map<string, Set<Observer>>()
+
+  /** @returns a function that ends it */
+  observe(listener: string, observer: Observer): () => void {
+    const observers = this.#byListener.get(listener) ?? new Set()
+    this.#byListener.set(listener, observers.add(observer))
+    return () => {
+      observers.delete(observer)
+      if (observers.size === 0) this.#byListener.delete(listener)
+    }
+  }
+
+  /** The listener, with a handler that tells them. */
+  observed(listener: Listener): Listener {
+    const { definition, handler } = listener
+    return {
+      ...listener,
+      handler: (given) => {
+        const observers = this.#byListener.get(definition.name)
+        if (observers) for (const change of [given].flat()) for (const observer of observers) observer(change)
+        return handler(given)
+      },
+    }
+  }
+}
