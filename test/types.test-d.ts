@@ -5,6 +5,7 @@ import {
   Discard,
   DoNotRetry,
   type ListenerStatus,
+  type Message,
   type PostChange,
   type PostDelete,
   type PostInsert,
@@ -17,6 +18,7 @@ import {
   type Truncate,
 } from '@pgpubsub/prisma-extension'
 import { expectTypeOf, test } from 'vitest'
+import { z } from 'zod'
 import { type Media, type Mood, Prisma, PrismaClient, type User } from '../prisma/generated/client.ts'
 
 const connectionString = 'postgresql://localhost/x'
@@ -459,4 +461,44 @@ test('status and back-pressure', async () => {
   await prisma.$pubsub.waitForCapacity()
   // @ts-expect-error a number
   prisma.media.onPostSave({ name: 'a', highWaterMark: '10' }, () => {})
+})
+
+test('a channel takes what its schema takes, and its handlers are given what the schema makes of it', () => {
+  const schema = z.object({ id: z.number(), at: z.coerce.date(), note: z.string().default('none') })
+  type Scanned = { id: number; at: Date; note: string }
+  const channel = prisma.$pubsub.channel('media.scanned', schema)
+  void channel.publish({ id: 1, at: '2026-01-01' })
+  void prisma.$transaction((tx) => channel.publish({ id: 1, at: 0 }, { tx, key: 'a' }))
+  // @ts-expect-error id is missing
+  void channel.publish({ at: 0 })
+  // @ts-expect-error it is no text
+  void channel.publish({ id: '1', at: 0 })
+  // @ts-expect-error there is no such option
+  void channel.publish({ id: 1, at: 0 }, { order: 'key' })
+  channel.on('a', (message) => {
+    expectTypeOf(message).toEqualTypeOf<Message<Scanned>>()
+    // @ts-expect-error there is none without transactional
+    message.tx
+  })
+  channel.on({ name: 'a', batch: { size: 10 } }, (messages) => {
+    expectTypeOf(messages).toEqualTypeOf<readonly Message<Scanned>[]>()
+  })
+  channel.on({ name: 'a', transactional: true, client: prisma }, async ({ payload, tx }) => {
+    expectTypeOf(payload).toEqualTypeOf<Scanned>()
+    expectTypeOf(await tx.user.findFirst()).toEqualTypeOf<User | null>()
+    await channel.publish({ id: 1, at: 0 }, { tx })
+    // @ts-expect-error a transaction does not end the client
+    tx.$disconnect()
+  })
+  channel.on({ name: 'a', transactional: true }, ({ tx }) => {
+    void tx.$queryRawUnsafe('select 1')
+    // @ts-expect-error without a client it has no models
+    tx.user
+  })
+  // @ts-expect-error it is the order of rows
+  channel.on({ name: 'a', order: 'row' }, () => {})
+  // @ts-expect-error a channel has no columns
+  channel.on({ name: 'a', columns: ['id'] }, () => {})
+  // @ts-expect-error it is no schema
+  prisma.$pubsub.channel('a', { type: 'object' })
 })

@@ -8,6 +8,8 @@ export {
   type TruncateChange,
   type UpdateChange,
 } from './change.js'
+export type { Channel, PublishOptions } from './channel.js'
+export type { ChannelListenerOptions } from './channel-listener.js'
 export { checkOptionNames } from './check.js'
 export type { DeadLetterFilter, DeadLetterSelection } from './consume/dead-letter-selection.js'
 export type { DeadLetter, DeadLetterListOptions, DeadLetters, InTransaction } from './consume/dead-letters.js'
@@ -27,6 +29,7 @@ export type { ListenOptions } from './listen-options.js'
 export type {
   Backoff,
   BackoffSettings,
+  ChannelDefinition,
   ConsumeOptions,
   Handler,
   Level,
@@ -38,6 +41,7 @@ export type {
   WakeMode,
 } from './listener.js'
 export { type Logger, silentLogger } from './logger.js'
+export type { Message } from './message.js'
 export type { ListenerStatus } from './observe/status.js'
 export {
   type Given,
@@ -65,7 +69,9 @@ export { carryContext } from './publish/context-carrier.js'
 export { type FilterField, type FilterWord, readWhen } from './publish/filter.js'
 export { filterTexts } from './publish/filter-values.js'
 export { mayWrite } from './publish/may-write.js'
+export type { PayloadType } from './publish/message-json.js'
 export type { ColumnFilter, FilterValue, TableFilter } from './publish/table-filter.js'
 export { PubSub } from './pubsub.js'
 export type { PubSubOptions } from './pubsub-options.js'
+export type { InputOf, OutputOf, StandardSchema } from './standard-schema.js'
 export { type JsonRow, levelOf, storedColumns, type TableListenerOptions } from './table-listener.js'

@@ -2,6 +2,7 @@ import type { Change, Operation } from './change.js'
 import type { TransactionSource } from './consume/transaction.js'
 import { PubSubError } from './errors.js'
 import type { Instrumentation } from './instrumentation.js'
+import type { Message } from './message.js'
 import type { When } from './publish/condition.js'
 
 export const wakeModes = ['idle', 'always', 'never'] as const
@@ -71,6 +72,15 @@ export interface ListenerDefinition {
   readonly wake: WakeMode
 }
 
+/** The same of a listener on a channel: it needs no trigger, and stands in the list that `publish` goes by. */
+export interface ChannelDefinition {
+  readonly name: string
+  readonly channel: string
+  /** `row`: messages of one key are handled one after another. */
+  readonly order: OrderMode
+  readonly wake: WakeMode
+}
+
 /** How a worker treats a listener: nothing of this is installed. */
 export interface ConsumeOptions {
   /** The most notifications one claim takes. */
@@ -103,12 +113,14 @@ export interface BatchSettings {
 /** Turns a stored row, as JSON text, into what the handler is given. */
 export type DecodeRow<Row> = (json: string) => Row
 
-/** Given one change, or with `batch` a list of them. */
-export type Handler<Row> = (given: Change<Row> | readonly Change<Row>[]) => unknown
+/** Given one change or message, or with `batch` a list of them. */
+export type Handler<Row> = (
+  given: Change<Row> | readonly Change<Row>[] | Message<Row> | readonly Message<Row>[],
+) => unknown
 
 /** A declared listener: everything is decided, nothing optional. */
 export interface Listener<Row = unknown> {
-  readonly definition: ListenerDefinition
+  readonly definition: ListenerDefinition | ChannelDefinition
   readonly consume: ConsumeOptions
   readonly decode: DecodeRow<Row>
   /** Column names of the stored row → the names that the handler knows them by; undefined for one it does not know. */
@@ -119,6 +131,10 @@ export interface Listener<Row = unknown> {
   /** Watches the attempts of a worker. */
   readonly instrumentation?: Instrumentation
 }
+
+/** What it listens to, in words. */
+const sourceOf = (definition: ListenerDefinition | ChannelDefinition) =>
+  'channel' in definition ? `the channel ${definition.channel}` : `${definition.table.schema}.${definition.table.name}`
 
 /** The declared listeners of one `PubSub`, by name. */
 export class ListenerRegistry {
@@ -137,13 +153,13 @@ export class ListenerRegistry {
     for (const listener of listeners) this.#listeners.set(listener.definition.name, listener)
   }
 
-  #requireFree(names: ReadonlyMap<string, Listener>, { definition: { name, table } }: Listener): void {
+  #requireFree(names: ReadonlyMap<string, Listener>, { definition }: Listener): void {
+    const { name } = definition
     const taken = names.get(name)
     if (taken) {
-      const where = `${taken.definition.table.schema}.${taken.definition.table.name}`
       throw new PubSubError(
         'PGPUBSUB_DUPLICATE_LISTENER',
-        `A listener named "${name}" is already declared on ${where}. The name is the identity of its queue: give the one on ${table.schema}.${table.name} another.`,
+        `A listener named "${name}" is already declared on ${sourceOf(taken.definition)}. The name is the identity of its queue: give the one on ${sourceOf(definition)} another.`,
       )
     }
   }

@@ -1,7 +1,9 @@
 import type { Change } from './change.js'
 import type { Listener } from './listener.js'
+import type { Message } from './message.js'
 
-type Observer = (change: Change<unknown>) => void
+/** Is told of a change, or of a message of a channel. */
+export type Observer = (given: Change<unknown> | Message<unknown>) => void
 
 /** Who is told what handlers are given, before they are. */
 export class Observers {

@@ -127,7 +127,7 @@ export function resolveListenerOptions(
   options: ListenerOptions,
   defaults: ListenerDefaults = {},
 ): ResolvedListenerOptions {
-  const name = listenerName(options.name)
+  const name = checkName('A listener', options.name)
   const where = `listener "${name}"`
   return { name, ...resolve(where, { ...defaults, ...withoutUndefined(options) }), ...resolveHandling(where, options) }
 }
@@ -167,17 +167,18 @@ function resolve(where: string, given: ListenerDefaults): Omit<ResolvedListenerO
   }
 }
 
-function listenerName(name: unknown): string {
+/** @throws PGPUBSUB_INVALID_OPTION where it is no name that PostgreSQL can have. */
+export function checkName(what: 'A listener' | 'A channel', name: unknown): string {
   if (typeof name !== 'string' || name.trim() === '') {
-    throw invalid(
-      `A listener needs a name: pass a text as the first argument, or { name: '…' }. It was given ${show(name)}.`,
-    )
+    const form =
+      what === 'A listener' ? "a text as the first argument, or { name: '…' }" : 'a text as the first argument'
+    throw invalid(`${what} needs a name: pass ${form}. It was given ${show(name)}.`)
   }
-  if (name.includes('\0'))
-    throw invalid(`The listener name ${show(name)} has a NUL character, which PostgreSQL cannot store.`)
-  if (/\p{Surrogate}/u.test(name)) throw invalid(`The listener name ${show(name)} has half a surrogate pair.`)
+  const where = `The ${what.slice(2)} name`
+  if (name.includes('\0')) throw invalid(`${where} ${show(name)} has a NUL character, which PostgreSQL cannot store.`)
+  if (/\p{Surrogate}/u.test(name)) throw invalid(`${where} ${show(name)} has half a surrogate pair.`)
   const bytes = Buffer.byteLength(name)
-  if (bytes > 63) throw invalid(`The listener name "${name}" has ${bytes} bytes; at most 63 are possible.`)
+  if (bytes > 63) throw invalid(`${where} "${name}" has ${bytes} bytes; at most 63 are possible.`)
   return name
 }
 

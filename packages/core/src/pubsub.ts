@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { Change, Context } from './change.js'
+import { Channel, type ChannelOptions, ChannelRegistry } from './channel.js'
 import { Connections } from './connections.js'
 import { DeadLetters, transactionOr } from './consume/dead-letters.js'
 import type { Processing } from './consume/processing.js'
@@ -16,7 +17,7 @@ import { logEvents } from './log-events.js'
 import { type Logger, quietLogger } from './logger.js'
 import type { Reports } from './observe/reports.js'
 import type { ListenerStatus } from './observe/status.js'
-import { Observers } from './observers.js'
+import { type Observer, Observers } from './observers.js'
 import type { Given, ListenerDefaults } from './options.js'
 import {
   type ProcessOptions,
@@ -27,6 +28,7 @@ import {
 import type { BackPressure, WaitForCapacityOptions } from './publish/back-pressure.js'
 import { currentContext, enterScope, openScope, runInScope, traceWrites } from './publish/context.js'
 import { type PubSubOptions, resolvePubSubOptions } from './pubsub-options.js'
+import type { StandardSchema } from './standard-schema.js'
 import { type JsonRow, type TableListenerOptions, tableListener } from './table-listener.js'
 
 /**
@@ -41,6 +43,7 @@ export class PubSub {
   readonly #connections: Connections
   readonly #listeners = new ListenerRegistry()
   readonly #observers = new Observers()
+  readonly #channels = new ChannelRegistry()
   readonly #events: Events
   #reports: Promise<Reports> | undefined
   #backPressure: Promise<BackPressure> | undefined
@@ -85,6 +88,30 @@ export class PubSub {
   }
 
   /**
+   * A channel of messages that are not row changes. Declaring it again with the same schema gives the same channel.
+   * @param name at most 63 bytes
+   * @param schema what every payload must satisfy, when it is published and when it is handled: one of zod 4, or of any
+   * other library that follows standardschema.dev
+   * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_DUPLICATE_CHANNEL
+   */
+  channel<S extends StandardSchema>(name: string, schema: S): Channel<S> {
+    return this.channelIn(name, schema, { database: transactionOr(() => this.openPool()), types: [] })
+  }
+
+  /** {@link channel} for transactions and values of another kind: the way in for adapters of ORMs. */
+  channelIn<S extends StandardSchema, Transaction>(
+    name: string,
+    schema: S,
+    options: Pick<ChannelOptions<Transaction>, 'database' | 'types'>,
+  ): Channel<S, Transaction> {
+    const { schema: engineSchema, defaults } = this
+    const declare = (listener: Listener) => this.declare(listener)
+    const channel = new Channel(name, schema, { ...options, engineSchema, defaults, declare })
+    this.#channels.add(name, schema)
+    return channel
+  }
+
+  /**
    * Declares listeners whose options are resolved, all or none: the way in for adapters of ORMs.
    * @throws PGPUBSUB_DUPLICATE_LISTENER
    */
@@ -101,11 +128,11 @@ export class PubSub {
   }
 
   /**
-   * Calls `observer` with each change that the listener's handler is about to be given in this process: the way in for test
+   * Calls `observer` with each change or message that the listener's handler is about to be given in this process: the way in for test
    * kits.
    * @returns a function that ends it
    */
-  observe(listener: string, observer: (change: Change<unknown>) => void): () => void {
+  observe(listener: string, observer: Observer): () => void {
     return this.#observers.observe(listener, observer)
   }
 

@@ -7,8 +7,12 @@ export interface PrismaTransaction {
 
 /** The engine's dead letters, whose `tx` is a transaction of Prisma. */
 export function prismaDeadLetters(engine: PubSub): DeadLetters<PrismaTransaction> {
-  return engine.deadLettersIn((tx) => (tx === undefined ? engine.openPool() : queryable(tx)))
+  return engine.deadLettersIn(databaseOf(engine))
 }
+
+/** Where statements go: into a transaction of Prisma, or, without one, to the engine's pool. */
+export const databaseOf = (engine: PubSub) => (tx: PrismaTransaction | undefined) =>
+  tx === undefined ? engine.openPool() : queryable(tx)
 
 function queryable(tx: PrismaTransaction): Queryable {
   if (typeof tx?.$queryRawUnsafe !== 'function') {

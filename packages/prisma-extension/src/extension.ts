@@ -29,7 +29,7 @@ export function pubsub(options: PubSubOptions) {
         if (!model) throw new Error(`Prisma calls this model ${name}, and its data model does not have it.`)
         const given = typeof nameOrOptions === 'string' ? { name: nameOrOptions } : nameOrOptions
         // the client that was extended last, as far as a model can tell
-        const transactions = prismaTransactions(() => (parent === base ? (extended as unknown as RootClient) : parent))
+        const transactions = prismaTransactions(() => (parent === base ? root() : parent))
         const resolve = (fallbackName: string, toCall: unknown) => ({
           ...modelListener(method, model, given, fallbackName, toCall, engine.defaults),
           transactions,
@@ -39,6 +39,7 @@ export function pubsub(options: PubSubOptions) {
         resolve('a decorated method', () => {}) // what is wrong is said here, and not when an instance is registered
         return listenerDecorator(method, engine, resolve)
       }
+    const root = () => extended as unknown as RootClient
     const extended = client.$extends({
       name: 'pgpubsub',
       model: {
@@ -69,7 +70,7 @@ export function pubsub(options: PubSubOptions) {
         $allOperations: (call) => context.operation(call),
       },
       // $transaction keeps the type it has
-      client: { $pubsub: new PubSubClient(engine), $transaction: transactions(base, context) } as {
+      client: { $pubsub: new PubSubClient(engine, root), $transaction: transactions(base, context) } as {
         /** Installation, workers and context. */
         $pubsub: PubSubClient
       },

@@ -20,9 +20,11 @@ export {
   type ListenerStatus,
   type ListenOptions,
   type Logger,
+  type Message,
   type Operation,
   type ProcessOptions,
   type ProcessResult,
+  type PublishOptions,
   PubSubError,
   type PubSubEvent,
   type PubSubEvents,
@@ -30,12 +32,14 @@ export {
   RetryAt,
   type RetryTime,
   type Severity,
+  type StandardSchema,
   silentLogger,
   type Transactional,
   type WaitForCapacityOptions,
   type Worker,
 } from '@pgpubsub/core'
 export { type PubSubAdapter, pubsubAdapter } from './adapter.js'
+export type { PrismaChannel, PrismaChannelListenerOptions } from './channel.js'
 export type { PrismaTransaction } from './dead-letters.js'
 export { pubsub } from './extension.js'
 export type { PubSubClient } from './pubsub-client.js'

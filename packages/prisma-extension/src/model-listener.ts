@@ -7,6 +7,7 @@ import {
   PubSubError,
   readWhen,
   resolveListenerOptions,
+  type StoredColumns,
   storedColumns,
 } from '@pgpubsub/core'
 import type { Field, Model } from './data-model.js'
@@ -89,7 +90,7 @@ export function modelListener(
 }
 
 /** The fields that `old` and `new` have; with the key alone stored, those that the stored row has. */
-function storedFields({ fields }: Model, stored: Listener['definition']['stored']): readonly Field[] {
+function storedFields({ fields }: Model, stored: StoredColumns): readonly Field[] {
   switch (stored.kind) {
     case 'all':
     case 'key':

@@ -12,11 +12,19 @@ import type {
   PubSub,
   PubSubEvent,
   PubSubEvents,
+  StandardSchema,
   WaitForCapacityOptions,
   Worker,
 } from '@pgpubsub/core'
+import { PrismaChannel } from './channel.js'
 import { type PrismaTransaction, prismaDeadLetters } from './dead-letters.js'
 import { decoratedListeners } from './decorator.js'
+import type { RootClient } from './request-context.js'
+
+/** The command line has one without a client, on which nothing is declared. */
+const noClient = (): never => {
+  throw new Error('There is no client of Prisma here.')
+}
 
 /** The engine behind a client: for what is told of it elsewhere in this package. */
 export let engineOf: (client: PubSubClient) => PubSub
@@ -30,13 +38,16 @@ export class PubSubClient {
    */
   readonly deadLetters: DeadLetters<PrismaTransaction>
   readonly #engine: PubSub
+  readonly #client: () => RootClient
 
   static {
     engineOf = (client) => client.#engine
   }
 
-  constructor(engine: PubSub) {
+  /** @param client the extended one, whose transactions the transactional handlers of channels are given */
+  constructor(engine: PubSub, client: () => RootClient = noClient) {
     this.#engine = engine
+    this.#client = client
     this.deadLetters = prismaDeadLetters(engine)
   }
 
@@ -164,6 +175,21 @@ export class PubSubClient {
    */
   register(instance: object): void {
     this.#engine.declare(...decoratedListeners(instance, this.#engine))
+  }
+
+  /**
+   * A channel of messages that are not row changes. Declaring it again with the same schema gives the same channel.
+   * @param name at most 63 bytes
+   * @param schema what every payload must satisfy, when it is published and when it is handled: a schema of zod 4, or of any
+   * other library that follows standardschema.dev
+   * @example
+   * const scanned = prisma.$pubsub.channel('media.scanned', z.object({ mediaId: z.number(), at: z.date() }))
+   * scanned.on('mail-owner', async ({ payload }) => mailOwner(payload.mediaId))
+   * await prisma.$transaction(async (tx) => scanned.publish({ mediaId: 1, at: new Date() }, { tx }))
+   * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_DUPLICATE_CHANNEL
+   */
+  channel<S extends StandardSchema>(name: string, schema: S): PrismaChannel<S> {
+    return new PrismaChannel(this.#engine, this.#client, name, schema)
   }
 
   /** Logs to `logger` from now on, instead of the one given to `pubsub()`: for a program that runs another module's client. */

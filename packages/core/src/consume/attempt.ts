@@ -1,9 +1,9 @@
 import type { Listener } from '../listener.js'
 import { runOutsideScopes } from '../publish/context.js'
+import { callHandler, plainly, type Run } from './call-handler.js'
 import type { Claimed } from './claim.js'
 import { HandlerFailed, inSavepoint } from './savepoint.js'
 import { withinTimeLimit } from './time-limit.js'
-import { toChange } from './to-change.js'
 import type { BatchTransaction } from './transaction.js'
 import { untilAborted } from './until-aborted.js'
 import { failedChanges, type Verdict, verdictOf } from './verdict.js'
@@ -31,7 +31,7 @@ export type Attempt = (call: Call, stop: AbortSignal) => Promise<Attempted>
 export function plainAttempt(listener: Listener): Attempt {
   return watched(listener, async (call, stop, run) => {
     try {
-      await runOutsideScopes(() => callHandler(listener, call, { stop, run }))
+      await runOutsideScopes(() => handle(listener, call, { stop, run }))
       return { done: call, failures: [] }
     } catch (error) {
       const failures = failuresOf(call, error)
@@ -46,7 +46,7 @@ export function transactionalAttempt(listener: Listener, transaction: BatchTrans
   return watched(listener, async (call, stop, run) => {
     try {
       // what is given up on when the worker stops is undone
-      const work = async (tx: unknown) => void (await callHandler(listener, call, { stop, run }, tx))
+      const work = async (tx: unknown) => void (await handle(listener, call, { stop, run }, tx))
       await inSavepoint(transaction, (tx) => untilAborted(work(tx), stop, throwStopped))
       return { done: call, failures: [] }
     } catch (error) {
@@ -55,11 +55,6 @@ export function transactionalAttempt(listener: Listener, transaction: BatchTrans
     }
   })
 }
-
-/** What surrounds the handler itself, and nothing else of the attempt. */
-type Run = <T>(handler: () => T) => T
-
-const plainly: Run = (handler) => handler()
 
 function watched(
   { definition, consume, instrumentation }: Listener,
@@ -74,19 +69,11 @@ const throwStopped = (): never => {
   throw new Error('The worker was stopped.')
 }
 
-/** What the handler returns: a promise, or for one that is not asynchronous, nothing. Throws what that throws. */
-function callHandler(
-  listener: Listener,
-  call: Call,
-  { stop, run }: { stop: AbortSignal; run: Run },
-  tx?: unknown,
-): unknown {
-  const { batch, timeoutMs } = listener.consume
-  const handle = (signal: AbortSignal) => {
-    const changes = call.map((notification) => toChange(listener, notification, signal, tx))
-    return run(() => listener.handler(batch ? changes : (changes[0] as (typeof changes)[number])))
-  }
-  return timeoutMs === null ? handle(stop) : withinTimeLimit(timeoutMs, stop, handle)
+/** {@link callHandler} within its time limit. */
+function handle(listener: Listener, call: Call, { stop, run }: { stop: AbortSignal; run: Run }, tx?: unknown): unknown {
+  const { timeoutMs } = listener.consume
+  if (timeoutMs === null) return callHandler(listener, call, { signal: stop, run, tx })
+  return withinTimeLimit(timeoutMs, stop, (signal) => callHandler(listener, call, { signal, run, tx }))
 }
 
 /** A handler of batches may say which of them have failed; otherwise all of them have. */

@@ -19,8 +19,9 @@ export interface DeadLetter {
   /** That of the change. */
   readonly id: bigint
   readonly listener: string
-  readonly operation: Operation
-  /** As its handler sees it, where the listener is declared and can read it; else as JSON. */
+  /** `'message'` of what was published on a channel. */
+  readonly operation: Operation | 'message'
+  /** As its handler sees it, where the listener is declared and can read it; else as JSON. The payload of a message is `new`. */
   readonly old: unknown
   readonly new: unknown
   readonly context: Context

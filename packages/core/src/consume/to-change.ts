@@ -2,9 +2,18 @@ import type { Change, Context, Operation } from '../change.js'
 import { keptAsText, members } from '../json-members.js'
 import type { Listener } from '../listener.js'
 import type { Claimed } from './claim.js'
+import { toMessage } from './to-message.js'
+
+/** The stored notification as the handler sees it: a change or a message. Throws what the decoder throws. */
+export function toGiven(listener: Listener, stored: Claimed, signal: AbortSignal, tx?: unknown) {
+  const { definition } = listener
+  return 'channel' in definition
+    ? toMessage(listener, definition, stored, signal, tx)
+    : toChange(listener, stored, signal, tx)
+}
 
 /** The stored notification as the handler sees it. Throws what the decoder throws: then the attempt has failed. */
-export function toChange(listener: Listener, stored: Claimed, signal: AbortSignal, tx?: unknown): Change<unknown> {
+function toChange(listener: Listener, stored: Claimed, signal: AbortSignal, tx?: unknown): Change<unknown> {
   let changed: string[] | undefined
   const change: Record<string, unknown> = {
     id: stored.id,

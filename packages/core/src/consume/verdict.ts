@@ -20,6 +20,8 @@ export function verdictOf(error: unknown): Verdict {
       case 'PGPUBSUB_DISCARD':
         return { kind: 'discard' }
       case 'PGPUBSUB_DO_NOT_RETRY':
+      // it will not fit the schema at the next attempt either
+      case 'PGPUBSUB_UNREADABLE_MESSAGE':
         return { kind: 'bury' }
       case 'PGPUBSUB_RETRY_AT': {
         const moment = retryTime(when)

@@ -1,8 +1,9 @@
 import type { Connection, Pool, Queryable } from '../database.js'
 import { PubSubError } from '../errors.js'
 import { installedVersion } from '../install/installed.js'
-import type { ListenerDefinition } from '../listener.js'
+import type { ChannelDefinition, ListenerDefinition } from '../listener.js'
 import { autovacuumBusy, autovacuumOff } from './autovacuum.js'
+import { channelListeners } from './channels.js'
 import { deadLetterCounts } from './dead-letter-counts.js'
 import { bloat, deadRows } from './dead-rows.js'
 import { engineFinding } from './engine.js'
@@ -46,6 +47,7 @@ const ofTheServer: Examinations = {
 /** They read the tables of an engine of this version. */
 const ofTheEngine: Examinations = {
   triggers,
+  channels: channelListeners,
   queues: unattendedQueues,
   'dead letters': deadLetterCounts,
 }
@@ -67,7 +69,7 @@ const ignore = () => {}
 export async function diagnose(
   pool: Pool,
   schema: string,
-  definitions: readonly ListenerDefinition[],
+  definitions: readonly (ListenerDefinition | ChannelDefinition)[],
   options: DoctorOptions,
 ): Promise<Finding[]> {
   const { role, thresholds } = resolveDoctorOptions(options)

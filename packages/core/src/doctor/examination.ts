@@ -1,5 +1,5 @@
 import type { Queryable } from '../database.js'
-import type { ListenerDefinition } from '../listener.js'
+import type { ChannelDefinition, ListenerDefinition } from '../listener.js'
 import type { Finding } from './finding.js'
 import type { Thresholds } from './options.js'
 import type { TableFigures } from './table-figures.js'
@@ -11,7 +11,7 @@ export interface Patient {
   /** The engine's schema. */
   readonly schema: string
   /** What is declared here; empty where the program does not know, and the engine's own list has to do. */
-  readonly definitions: readonly ListenerDefinition[]
+  readonly definitions: readonly (ListenerDefinition | ChannelDefinition)[]
   /** The role that runs workers. */
   readonly role: string
   readonly thresholds: Thresholds

@@ -15,6 +15,9 @@ export type FindingCode =
   | 'trigger-outdated'
   | 'trigger-disabled'
   | 'trigger-orphaned'
+  | 'listener-missing'
+  | 'listener-outdated'
+  | 'listener-orphaned'
   // rights
   | 'missing-rights'
   | 'function-rights'

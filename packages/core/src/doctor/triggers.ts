@@ -37,7 +37,7 @@ async function declared({ db, schema, definitions }: Patient, installed: Install
 /** The engine's list has the hashes of the triggers that install() made. */
 async function recorded({ db, schema }: Patient, installed: InstalledTrigger[]): Promise<Finding[]> {
   const { rows } = await db.query(
-    `select name, table_schema, table_name, string_to_array(hash, ' ') as hashes from ${identifier(schema)}.listener order by name`,
+    `select name, table_schema, table_name, string_to_array(hash, ' ') as hashes from ${identifier(schema)}.listener where channel is null order by name`,
   )
   const known = new Set(rows.flatMap((row) => row.hashes as string[]))
   const there = new Set(installed.map(({ hash }) => hash))

@@ -2,7 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { reconnectBackoff } from '../consume/backoff.js'
 import type { Connection, Pool, Queryable } from '../database.js'
 import { PubSubError } from '../errors.js'
-import type { ListenerDefinition } from '../listener.js'
 import { doBlock, literal } from '../quote.js'
 import { installedListeners, installedTriggers, installedVersion } from './installed.js'
 import { engineSql, engineVersion } from './migrations/index.js'
@@ -11,11 +10,14 @@ import {
   dropUnusedFunctionsSql,
   findDrift,
   forgetListenersSql,
+  hashOf,
   type PlannedListener,
   planListeners,
   recordListenerSql,
 } from './plan.js'
 import { onSafePath } from './safe-path.js'
+
+type Definition = PlannedListener['definition']
 
 /** What {@link install} changed; all empty where everything was in place. */
 export interface InstallReport {
@@ -41,7 +43,7 @@ export interface InstallReport {
 export async function install(
   pool: Pool,
   schema: string,
-  definitions: readonly ListenerDefinition[],
+  definitions: readonly Definition[],
   options: { lockTimeoutMs?: number; attempts?: number } = {},
 ): Promise<InstallReport> {
   // Below deadlock_timeout, 1 s by default: a deadlock with a transaction of the application ends here, and costs it nothing.
@@ -70,7 +72,7 @@ function lockTimeout(cause: unknown, attempts: number): PubSubError {
 async function installOnce(
   pool: Pool,
   schema: string,
-  definitions: readonly ListenerDefinition[],
+  definitions: readonly Definition[],
   lockTimeoutMs: number,
 ): Promise<InstallReport> {
   return onSafePath(pool, async (connection) => {
@@ -83,13 +85,14 @@ async function installOnce(
   })
 }
 
-async function comparison(db: Queryable, schema: string, definitions: readonly ListenerDefinition[]) {
+async function comparison(db: Queryable, schema: string, definitions: readonly Definition[]) {
   const version = await installedVersion(db, schema)
   if (version > engineVersion) throw newerEngine(version)
   const planned = await planListeners(db, schema, definitions)
   const drift = findDrift(planned, version === 0 ? [] : await installedTriggers(db, schema))
   const listeners = version === 0 ? [] : await installedListeners(db, schema)
-  const declared = definitions.map((definition) => definition.name).sort()
+  const installed = listeners.map(({ name, hash }) => `${name} ${hash}`).sort()
+  const declared = planned.map((listener) => `${listener.definition.name} ${hashOf(listener)}`).sort()
   const report: InstallReport = {
     engine: { from: version, to: engineVersion },
     created: drift.missing.map(placeName),
@@ -99,14 +102,14 @@ async function comparison(db: Queryable, schema: string, definitions: readonly L
   const inPlace =
     version === engineVersion &&
     Object.values(drift).every((triggers) => triggers.length === 0) &&
-    JSON.stringify(listeners.sort()) === JSON.stringify(declared)
+    JSON.stringify(installed) === JSON.stringify(declared)
   return { planned, drift, report, inPlace }
 }
 
 async function change(
   connection: Connection,
   schema: string,
-  definitions: readonly ListenerDefinition[],
+  definitions: readonly Definition[],
 ): Promise<InstallReport> {
   const version = await installedVersion(connection, schema)
   if (version > engineVersion) throw newerEngine(version)
@@ -137,11 +140,7 @@ function newerEngine(version: number): PubSubError {
  * The whole installation as SQL text, for a migration or a review: the engine, the triggers of the declared listeners,
  * and the removal of all other triggers of ours. It may be applied again, over itself.
  */
-export async function installSql(
-  pool: Pool,
-  schema: string,
-  definitions: readonly ListenerDefinition[],
-): Promise<string> {
+export async function installSql(pool: Pool, schema: string, definitions: readonly Definition[]): Promise<string> {
   const planned = await onSafePath(pool, (connection) => planListeners(connection, schema, definitions))
   const listeners = planned.map(
     (listener) =>

@@ -47,7 +47,7 @@ export async function installedTriggers(db: Queryable, schema: string): Promise<
   }))
 }
 
-const noSuchObject = ['42P01', '3F000']
+const noSuchObject = ['42P01', '3F000', '42883']
 
 /** Runs statements on the engine's tables. @throws PGPUBSUB_NOT_INSTALLED where one is missing. */
 export async function requiresEngine<T>(schema: string, work: () => Promise<T>): Promise<T> {
@@ -77,8 +77,15 @@ export function listenerNotInstalled(schema: string, listener: string, declared:
   )
 }
 
-/** Names of the listeners in the engine's own list. */
-export async function installedListeners(db: Queryable, schema: string): Promise<string[]> {
-  const { rows } = await db.query(`select name from ${identifier(schema)}.listener order by name`)
-  return rows.map((row) => row.name)
+/** A listener of the engine's own list. */
+export interface InstalledListener {
+  readonly name: string
+  readonly hash: string
+  /** Null where it listens to a table. */
+  readonly channel: string | null
+}
+
+export async function installedListeners(db: Queryable, schema: string): Promise<InstalledListener[]> {
+  const { rows } = await db.query(`select name, hash, channel from ${identifier(schema)}.listener order by name`)
+  return rows
 }

@@ -1,25 +1,30 @@
+import { createHash } from 'node:crypto'
 import type { Queryable } from '../database.js'
 import { PubSubError } from '../errors.js'
-import type { ListenerDefinition } from '../listener.js'
+import type { ChannelDefinition, ListenerDefinition } from '../listener.js'
 import { trialOf } from '../publish/condition-sql.js'
 import { readTable, type Table } from '../publish/table.js'
 import { type Trigger, triggersOf } from '../publish/trigger.js'
 import { doBlock, identifier, literal } from '../quote.js'
 import type { InstalledTrigger } from './installed.js'
 
-/** A listener with the triggers it needs in this database. */
+/** A listener with the triggers it needs in this database; one on a channel needs none. */
 export interface PlannedListener {
-  readonly definition: ListenerDefinition
+  readonly definition: ListenerDefinition | ChannelDefinition
   readonly triggers: readonly Trigger[]
 }
 
 export async function planListeners(
   db: Queryable,
   schema: string,
-  definitions: readonly ListenerDefinition[],
+  definitions: readonly PlannedListener['definition'][],
 ): Promise<PlannedListener[]> {
   const planned: PlannedListener[] = []
   for (const definition of definitions) {
+    if ('channel' in definition) {
+      planned.push({ definition, triggers: [] })
+      continue
+    }
     const table = await readTable(db, definition.table, definition.name)
     planned.push({ definition, triggers: triggersOf(schema, definition, table) })
     await tryFilter(db, definition, table)
@@ -83,15 +88,22 @@ begin
   end loop;
 end`)
 
+/** Tells when what is installed of a listener is outdated: the hashes of its triggers, or of the definition where it has none. */
+export function hashOf({ definition, triggers }: PlannedListener): string {
+  if (!('channel' in definition)) return triggers.map((trigger) => trigger.hash).join(' ')
+  return createHash('sha256').update(JSON.stringify(definition)).digest('hex').slice(0, 16)
+}
+
 /** Writes the listener into the engine's own list. */
-export function recordListenerSql(schema: string, { definition, triggers }: PlannedListener): string {
-  const { name, table } = definition
-  const hash = triggers.map((trigger) => trigger.hash).join(' ')
-  const values = [name, table.schema, table.name, JSON.stringify(definition), hash].map(literal).join(', ')
-  return `insert into ${identifier(schema)}.listener (name, table_schema, table_name, definition, hash)
+export function recordListenerSql(schema: string, planned: PlannedListener): string {
+  const { definition } = planned
+  const source = 'channel' in definition ? ['channel'] : ['table_schema', 'table_name']
+  const from = 'channel' in definition ? [definition.channel] : [definition.table.schema, definition.table.name]
+  const values = [definition.name, ...from, JSON.stringify(definition), hashOf(planned)].map(literal).join(', ')
+  return `insert into ${identifier(schema)}.listener (name, ${source.join(', ')}, definition, hash)
 values (${values})
 on conflict (name) do update set table_schema = excluded.table_schema, table_name = excluded.table_name,
-  definition = excluded.definition, hash = excluded.hash, installed_at = now()
+  channel = excluded.channel, definition = excluded.definition, hash = excluded.hash, installed_at = now()
   where listener.hash <> excluded.hash;`
 }
 

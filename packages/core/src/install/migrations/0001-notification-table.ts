@@ -51,8 +51,10 @@ export const notificationTable = (schema: string) => /* sql */ `
 
   create table ${schema}.listener (
     name text collate "C" primary key,
-    table_schema text not null,
-    table_name text not null,
+    -- What it listens to: a table, or a channel.
+    table_schema text,
+    table_name text,
+    channel text collate "C",
     definition jsonb not null,
     hash text not null,
     paused boolean not null default false,

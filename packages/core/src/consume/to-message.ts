@@ -1,0 +1,25 @@
+import type { Context } from '../change.js'
+import type { ChannelDefinition, Listener } from '../listener.js'
+import type { Message } from '../message.js'
+import type { Claimed } from './claim.js'
+
+/** The stored notification of a message as the handler sees it. Throws what the decoder throws: then the attempt has failed. */
+export function toMessage(
+  listener: Listener,
+  { name, channel }: ChannelDefinition,
+  stored: Claimed,
+  signal: AbortSignal,
+  tx?: unknown,
+): Message<unknown> {
+  const message: Message<unknown> = {
+    id: stored.id,
+    listener: name,
+    channel,
+    payload: listener.decode(stored.new ?? 'null'),
+    context: (stored.context === '{}' ? {} : JSON.parse(stored.context)) as Context,
+    attempt: stored.attempts + 1,
+    createdAt: stored.createdAt,
+    signal,
+  }
+  return tx === undefined ? message : Object.assign(message, { tx })
+}

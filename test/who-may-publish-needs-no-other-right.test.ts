@@ -1,0 +1,41 @@
+import { randomBytes } from 'node:crypto'
+import pg from 'pg'
+import { z } from 'zod'
+import { expect, test } from './support/test.ts'
+
+test('a role may publish when it was granted that, reads nothing by it, and may not otherwise', async ({
+  database,
+}) => {
+  const core = database.core()
+  core.channel('a', z.any()).on('one', () => {})
+  await core.install()
+  const role = `publisher_${randomBytes(6).toString('hex')}`
+  await database.sql(`create role ${role}; grant usage on schema pgpubsub to ${role}`)
+  const client = new pg.Client(database.url)
+  await client.connect()
+  await client.query(`set role ${role}`)
+  database.closeLater(async () => {
+    await client.end()
+    await database.sql(`drop owned by ${role}; drop role ${role}`)
+  })
+  const publish = `select pgpubsub.publish('a', '{"x": "it''s"}')`
+  const denied = { code: '42501' }
+  await expect(client.query(publish)).rejects.toMatchObject(denied)
+  await database.sql(`grant execute on function pgpubsub.publish to ${role}`)
+  // nothing that the caller puts in the way is called
+  await client.query(
+    `create function pg_temp.hashtextextended(text, bigint) returns bigint language sql as 'select 1/0'`,
+  )
+  await client.query(`set search_path = pg_temp, pg_catalog`)
+  await client.query(publish)
+  await client.query(`select pgpubsub.publish('a', null, 'key', '[1]')`)
+  await client.query(`select pgpubsub.publish('nobody', '1')`)
+  for (const table of ['notification', 'listener', 'dead_letter']) {
+    await expect(client.query(`select from pgpubsub.${table}`)).rejects.toMatchObject(denied)
+  }
+  const rows = (await database.notifications()).map((row) => [row.listener, row.new, row.context, row.key !== null])
+  expect(rows).toEqual([
+    ['one', { x: "it's" }, {}, false],
+    ['one', null, { '$pgpubsub:text': '[1]' }, true],
+  ])
+})
