@@ -1,6 +1,7 @@
 /* Types, checked by tsc: nothing in here runs. What must not compile stands under @ts-expect-error. */
 
 import {
+  type Broadcast,
   type DeadLetter,
   Discard,
   DoNotRetry,
@@ -501,4 +502,34 @@ test('a channel takes what its schema takes, and its handlers are given what the
   channel.on({ name: 'a', columns: ['id'] }, () => {})
   // @ts-expect-error it is no schema
   prisma.$pubsub.channel('a', { type: 'object' })
+})
+
+test('a broadcast tells whether it was truncated, and has none of the options of what is stored', () => {
+  prisma.media.onPostSave({ name: 'a', delivery: 'broadcast' }, (change) => {
+    expectTypeOf(change).toEqualTypeOf<Broadcast<PostSave<typeof prisma.media>>>()
+    if (change.truncated) expectTypeOf(change.new).toEqualTypeOf<Partial<Media>>()
+    else expectTypeOf(change.new).toEqualTypeOf<Media>()
+  })
+  prisma.media.onPostSave({ name: 'a', delivery: 'durable', attempts: 3 }, (change) => {
+    expectTypeOf(change).toEqualTypeOf<PostSave<typeof prisma.media>>()
+  })
+  prisma.media.onPostSave(
+    { name: 'a', delivery: 'broadcast', concurrency: 2, timeoutMs: 5, columns: ['url'] },
+    () => {},
+  )
+  // @ts-expect-error nothing is tried again
+  prisma.media.onPostSave({ name: 'a', delivery: 'broadcast', attempts: 3 }, () => {})
+  // @ts-expect-error there is no transaction
+  prisma.media.onPostSave({ name: 'a', delivery: 'broadcast', transactional: true }, () => {})
+  // @ts-expect-error there is no order
+  prisma.media.onPostSave({ name: 'a', delivery: 'broadcast', order: 'row' }, () => {})
+  // @ts-expect-error each row is one
+  prisma.media.onPostSave({ name: 'a', delivery: 'broadcast', level: 'statement' }, () => {})
+  const channel = prisma.$pubsub.channel('a', z.string())
+  channel.on({ name: 'a', delivery: 'broadcast' }, (message) => {
+    expectTypeOf(message.payload).toEqualTypeOf<string>()
+    expectTypeOf(message.truncated).toEqualTypeOf<boolean>()
+  })
+  // @ts-expect-error nothing is leased
+  channel.on({ name: 'a', delivery: 'broadcast', lease: { seconds: 1 } }, () => {})
 })

@@ -16,7 +16,7 @@ export interface ChannelListenerOptions extends Omit<ListenerOptions, 'order'> {
 
 const optionNames = [
   ...['name', 'order', 'wake', 'batchSize', 'concurrency', 'attempts', 'backoff', 'timeoutMs', 'highWaterMark'],
-  ...['transactional', 'lease', 'batch'],
+  ...['transactional', 'lease', 'batch', 'delivery'],
 ] as const satisfies readonly (keyof ChannelListenerOptions)[]
 
 /** @throws PGPUBSUB_INVALID_OPTION */
@@ -30,12 +30,12 @@ export function channelListener(
   checkOptionNames(`on of channel "${channel}"`, given, optionNames)
   const { order: asked, ...options } = given
   const own = asked === undefined ? {} : { order: orderOf(channel, asked) }
-  const { name, order, wake, ...consume } = resolveListenerOptions({ ...options, ...own }, defaults)
+  const { name, order, wake, delivery, ...consume } = resolveListenerOptions({ ...options, ...own }, defaults)
   if (typeof handler !== 'function') {
     throw invalid(`The handler of listener "${name}" must be a function; it is ${typeof handler}.`)
   }
   return {
-    definition: { name, channel, order, wake },
+    definition: { name, channel, order, wake, delivery },
     consume,
     decode,
     fieldName: (name) => name,

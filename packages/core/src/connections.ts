@@ -32,6 +32,11 @@ export class Connections {
     this.statements = { prepared: listenConnectionString === undefined, answerMs }
   }
 
+  /** Whether workers have a LISTEN connection. */
+  get canListen(): boolean {
+    return this.#options.listenConnectionString !== false
+  }
+
   /** The pool given, or one of its own, opened when it is first needed. */
   async open(): Promise<pg.Pool> {
     if (this.#options.pool) return this.#options.pool

@@ -6,8 +6,8 @@ export interface PubSubEvents {
   claimed: { listener: string; count: number; milliseconds: number }
   /** A handler has succeeded, and the notification is gone. */
   handled: { listener: string; id: bigint; attempt: number }
-  /** A handler has failed; the notification waits for its next attempt, or is a dead letter. */
-  failed: { listener: string; id: bigint; attempt: number; error: unknown; dead: boolean }
+  /** A handler has failed; the notification waits for its next attempt, or is a dead letter. A `broadcast` is gone. */
+  failed: { listener: string; id: bigint; attempt: number; error: unknown; dead: boolean; broadcast?: true }
   /** A handler threw `Discard`, the `error`; the notification is gone as if it had been handled. */
   discarded: { listener: string; id: bigint; attempt: number; error: unknown }
   /** A handler ended after its lease had lapsed: another worker has the change, and what this one did has no effect on it. */

@@ -1,3 +1,4 @@
+export type { Broadcast } from './broadcast.js'
 export {
   type Change,
   type Context,
@@ -17,6 +18,7 @@ export type { HandlerGate } from './consume/handler-gate.js'
 export type { BatchTransaction, TransactionSource } from './consume/transaction.js'
 export type { Worker } from './consume/worker.js'
 export type { Queryable, QueryResult } from './database.js'
+export type { Delivery, DurableOption } from './delivery.js'
 export type { Finding, FindingCode, Severity } from './doctor/finding.js'
 export type { DoctorOptions } from './doctor/options.js'
 export { type ErrorCode, errorCodes, PubSubError } from './errors.js'

@@ -1,5 +1,6 @@
 import type { Change, Operation } from './change.js'
 import type { TransactionSource } from './consume/transaction.js'
+import type { Delivery } from './delivery.js'
 import { PubSubError } from './errors.js'
 import type { Instrumentation } from './instrumentation.js'
 import type { Message } from './message.js'
@@ -70,6 +71,7 @@ export interface ListenerDefinition {
   readonly stored: StoredColumns
   readonly order: OrderMode
   readonly wake: WakeMode
+  readonly delivery: Delivery
 }
 
 /** The same of a listener on a channel: it needs no trigger, and stands in the list that `publish` goes by. */
@@ -79,6 +81,7 @@ export interface ChannelDefinition {
   /** `row`: messages of one key are handled one after another. */
   readonly order: OrderMode
   readonly wake: WakeMode
+  readonly delivery: Delivery
 }
 
 /** How a worker treats a listener: nothing of this is installed. */

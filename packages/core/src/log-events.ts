@@ -3,8 +3,9 @@ import type { Logger } from './logger.js'
 
 /** Writes what the engine tells about itself to whichever logger is the current one. */
 export function logEvents(events: Events, logger: () => Logger): void {
-  events.on('failed', ({ error, dead, ...where }) => {
+  events.on('failed', ({ error, dead, broadcast, ...where }) => {
     if (dead) logger().error({ err: error, ...where }, 'the last attempt failed: a dead letter')
+    else if (broadcast) logger().error({ err: error, ...where }, 'the handler of a broadcast failed')
     else logger().warn({ err: error, ...where }, 'an attempt failed, and will be repeated')
   })
   events.on('handled', (where) => logger().debug(where, 'handled'))

@@ -1,3 +1,4 @@
+import type { Broadcast } from './broadcast.js'
 import {
   checkOptionNames,
   invalid,
@@ -8,6 +9,7 @@ import {
   withoutUndefined,
 } from './check.js'
 import { backoffFrom } from './consume/backoff.js'
+import { checkBroadcastOptions, type Delivery, deliveries } from './delivery.js'
 import { mostDelayMs } from './handler-errors.js'
 import { type Handling, resolveHandling } from './handling.js'
 import {
@@ -92,6 +94,12 @@ export interface ListenerOptions {
     readonly maxWaitMs?: number
   }
   /**
+   * `'broadcast'`: sent to every worker that listens at that moment, whichever process it runs in, after the commit. Nothing
+   * is stored, so that it is lost to who does not listen, and neither ordered nor tried again.
+   * @default 'durable'
+   */
+  delivery?: Delivery
+  /**
    * How many notifications may be stored before `waitForCapacity` makes writers wait, until at most half of that is left.
    * @default none: never full
    */
@@ -99,7 +107,11 @@ export interface ListenerOptions {
 }
 
 /** What a handler is given with the options `O`: a change `C`, with `tx` where it is transactional, or a list of them. */
-export type Given<O, C, Tx> = O extends { batch: object } ? readonly WithTx<O, C, Tx>[] : WithTx<O, C, Tx>
+export type Given<O, C, Tx> = O extends { delivery: 'broadcast' }
+  ? Broadcast<C>
+  : O extends { batch: object }
+    ? readonly WithTx<O, C, Tx>[]
+    : WithTx<O, C, Tx>
 
 type WithTx<O, C, Tx> = O extends { transactional: true } ? Transactional<C, Tx> : C
 
@@ -110,13 +122,14 @@ export type Transactional<C, Tx> = C & {
 }
 
 /** Defaults for every listener of one `PubSub`: what does not decide what a handler is given. */
-export type ListenerDefaults = Omit<ListenerOptions, 'name' | 'transactional' | 'lease' | 'batch'>
+export type ListenerDefaults = Omit<ListenerOptions, 'name' | 'transactional' | 'lease' | 'batch' | 'delivery'>
 
 /** {@link ListenerOptions} after {@link resolveListenerOptions}: nothing is optional any more. */
 export interface ResolvedListenerOptions extends ConsumeOptions {
   readonly name: string
   readonly order: OrderMode
   readonly wake: WakeMode
+  readonly delivery: Delivery
 }
 
 /**
@@ -129,7 +142,16 @@ export function resolveListenerOptions(
 ): ResolvedListenerOptions {
   const name = checkName('A listener', options.name)
   const where = `listener "${name}"`
-  return { name, ...resolve(where, { ...defaults, ...withoutUndefined(options) }), ...resolveHandling(where, options) }
+  const delivery = oneOf(where, 'delivery', deliveries, options.delivery ?? 'durable')
+  const resolved = {
+    name,
+    delivery,
+    ...resolve(where, { ...defaults, ...withoutUndefined(options) }),
+    ...resolveHandling(where, options),
+  }
+  if (delivery === 'durable') return resolved
+  checkBroadcastOptions(where, options)
+  return { ...resolved, order: 'none', wake: 'never' }
 }
 
 const optionNames = [
@@ -153,7 +175,10 @@ export function checkDefaults(defaults: ListenerDefaults): ListenerDefaults {
   return withoutUndefined(defaults)
 }
 
-function resolve(where: string, given: ListenerDefaults): Omit<ResolvedListenerOptions, 'name' | keyof Handling> {
+function resolve(
+  where: string,
+  given: ListenerDefaults,
+): Omit<ResolvedListenerOptions, 'name' | 'delivery' | keyof Handling> {
   return {
     order: oneOf(where, 'order', orderModes, given.order ?? 'row'),
     wake: oneOf(where, 'wake', wakeModes, given.wake ?? 'idle'),

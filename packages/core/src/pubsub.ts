@@ -6,6 +6,7 @@ import { DeadLetters, transactionOr } from './consume/dead-letters.js'
 import type { Processing } from './consume/processing.js'
 import type { Worker } from './consume/worker.js'
 import type { Queryable } from './database.js'
+import { refuseBroadcasts, refuseToPause } from './delivery.js'
 import type { Finding } from './doctor/finding.js'
 import type { DoctorOptions } from './doctor/options.js'
 import { Events, type PubSubEvent, type PubSubEvents } from './events.js'
@@ -170,13 +171,15 @@ export class PubSub {
    */
   async listen(options: ListenOptions = {}): Promise<Worker> {
     const listeners = chosenListeners(this.#listeners, options)
+    if (!this.#connections.canListen) refuseBroadcasts(listeners)
     const start = () => this.#start(listeners)
     const worker = this.#instrumentation ? this.#instrumentation.inBackground(start) : start()
     this.#workers.add(worker)
-    this.#consumers += listeners.length
+    const durable = listeners.filter(({ definition }) => definition.delivery === 'durable').length
+    this.#consumers += durable
     const forget = () => {
       this.#workers.delete(worker)
-      this.#consumers -= listeners.length
+      this.#consumers -= durable
     }
     worker.then(({ stopped }) => stopped.then(forget), forget)
     return worker
@@ -251,7 +254,7 @@ export class PubSub {
   /**
    * Pauses a listener: no worker of any process takes its notifications, until {@link resume}; what a worker has taken
    * already it still handles. Triggers go on storing.
-   * @throws PGPUBSUB_UNKNOWN_LISTENER, PGPUBSUB_NOT_INSTALLED
+   * @throws PGPUBSUB_INVALID_OPTION for one of broadcasts, PGPUBSUB_UNKNOWN_LISTENER, PGPUBSUB_NOT_INSTALLED
    */
   pause(listener: string): Promise<void> {
     return this.#setPaused(listener, true)
@@ -264,7 +267,9 @@ export class PubSub {
 
   async #setPaused(listener: string, paused: boolean): Promise<void> {
     const { pauseListener } = await import('./consume/pause.js')
-    const declared = this.#listeners.find(listener) !== undefined
+    const known = this.#listeners.find(listener)
+    if (known) refuseToPause(known)
+    const declared = known !== undefined
     return pauseListener(await this.openPool(), this.schema, listener, { paused, declared })
   }
 

@@ -48,7 +48,7 @@ export function tableListener(
   handler: Listener['handler'],
   defaults: ListenerDefaults,
 ): Listener {
-  const { name, order, wake, ...consume } = resolveListenerOptions(options, defaults)
+  const { name, order, wake, delivery, ...consume } = resolveListenerOptions(options, defaults)
   if (typeof options.table !== 'string' || options.table === '') {
     throw new PubSubError('PGPUBSUB_INVALID_OPTION', `table of listener "${name}" must be the name of a table.`)
   }
@@ -88,6 +88,7 @@ export function tableListener(
       stored: storedColumns(name, options),
       order,
       wake,
+      delivery,
     },
     consume,
     decode: (json) => JSON.parse(json),

@@ -1,6 +1,7 @@
 export {
   type Backoff,
   type BackoffSettings,
+  type Broadcast,
   type Context,
   type DeadLetter,
   type DeadLetterFilter,

@@ -35,7 +35,7 @@ export type LooseOptions = Record<string, unknown> & { name?: string }
 
 const optionNames = [
   ...['name', 'order', 'wake', 'batchSize', 'concurrency', 'attempts', 'backoff', 'timeoutMs', 'highWaterMark'],
-  ...['transactional', 'lease', 'batch'],
+  ...['transactional', 'lease', 'batch', 'delivery'],
   ...['columns', 'when', 'omit', 'select', 'keysOnly', 'level'],
 ]
 
@@ -53,7 +53,7 @@ export function modelListener(
 ): Listener {
   checkOptionNames(`${method} on ${model.name}`, given, optionNames)
   const options: LooseOptions = { ...given, name: given.name ?? fallbackName }
-  const { name, order, wake, ...consume } = resolveListenerOptions(options as never, defaults)
+  const { name, order, wake, delivery, ...consume } = resolveListenerOptions(options as never, defaults)
   if (typeof handler !== 'function') {
     throw invalid(`The handler of listener "${name}" must be a function; it is ${typeof handler}.`)
   }
@@ -81,6 +81,7 @@ export function modelListener(
       stored,
       order,
       wake,
+      delivery,
     },
     consume,
     decode: rowDecoder({ ...model, fields: storedFields(model, stored) }),

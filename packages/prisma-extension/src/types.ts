@@ -1,6 +1,7 @@
 import type {
   ListenerOptions as CoreListenerOptions,
   DeleteChange,
+  DurableOption,
   Given,
   InsertChange,
   Level,
@@ -161,11 +162,11 @@ type WordsOf<F> = F extends { equals?: unknown } ? keyof F : never
 /** An object that has none of the words is a value, as a Date is. */
 type ExactWords<Words, G> = [keyof G & Words] extends [never] ? G : { [W in keyof G]: W extends Words ? G[W] : never }
 
-type Contradicting<O> = O extends { select: object; omit: object }
-  ? 'omit'
-  : O extends { select: object; keysOnly: true } | { omit: object; keysOnly: true }
-    ? 'keysOnly'
-    : never
+type Contradicting<O> =
+  | (O extends { delivery: 'broadcast' } ? DurableOption : never)
+  | (O extends { delivery: 'broadcast'; level: 'statement' } ? 'level' : never)
+  | (O extends { select: object; omit: object } ? 'omit' : never)
+  | (O extends { select: object; keysOnly: true } | { omit: object; keysOnly: true } ? 'keysOnly' : never)
 
 /** What the handler of a listener with the options `O` is given. */
 export type HandlerInput<K extends ChangeKind, T, O> = Given<

@@ -2,14 +2,29 @@ import type { Change, Context, Operation } from '../change.js'
 import { keptAsText, members } from '../json-members.js'
 import type { Listener } from '../listener.js'
 import type { Claimed } from './claim.js'
+import type { Received } from './received.js'
 import { toMessage } from './to-message.js'
 
 /** The stored notification as the handler sees it: a change or a message. Throws what the decoder throws. */
 export function toGiven(listener: Listener, stored: Claimed, signal: AbortSignal, tx?: unknown) {
   const { definition } = listener
-  return 'channel' in definition
-    ? toMessage(listener, definition, stored, signal, tx)
-    : toChange(listener, stored, signal, tx)
+  const given =
+    'channel' in definition
+      ? toMessage(listener, definition, stored, signal, tx)
+      : toChange(listener, stored, signal, tx)
+  return 'truncated' in stored ? marked(listener, given, stored as Received) : given
+}
+
+/** Tells whether it was too large; then no field is there but those that were sent. */
+function marked<Given extends object>(listener: Listener, given: Given, { truncated, old, new: now }: Received): Given {
+  Object.assign(given, { truncated })
+  return truncated ? Object.assign(given, { old: sentFields(listener, old), new: sentFields(listener, now) }) : given
+}
+
+function sentFields(listener: Listener, json: string | null): object | null {
+  if (json === null) return null
+  const sent = new Set([...members(json)].map(([column]) => listener.fieldName(column)))
+  return Object.fromEntries(Object.entries(listener.decode(json) as object).filter(([field]) => sent.has(field)))
 }
 
 /** The stored notification as the handler sees it. Throws what the decoder throws: then the attempt has failed. */

@@ -82,6 +82,7 @@ const wakeSleepers = (schema: string, channel: string) => /* sql */ `
 export class WakeLine {
   readonly #options: WakeLineOptions
   readonly #sleepers = new Map<string, Signal>()
+  readonly #receivers = new Map<string, (payload: string) => void>()
   readonly #ending = new Signal()
   readonly #sql: Record<'writers' | 'lockAndLook' | 'unlock' | 'storedAbove' | 'wakeSleepers', string>
   #client: pg.Client | null = null
@@ -105,6 +106,11 @@ export class WakeLine {
   /** Sets `signal` whenever the listener is woken, and whenever the connection was lost or is back. */
   wakes(listener: string, signal: Signal): void {
     this.#sleepers.set(listener, signal)
+  }
+
+  /** Calls `receive` with whatever is sent on that NOTIFY channel. To be called before the start. */
+  receives(channel: string, receive: (payload: string) => void): void {
+    this.#receivers.set(channel, receive)
   }
 
   /** Connects, and waits for the first connection. @throws when the server cannot be reached. */
@@ -170,10 +176,10 @@ export class WakeLine {
     try {
       await client.connect()
       // anyone may NOTIFY anything here: only the name of a listener of ours has an effect
-      client.on('notification', ({ payload }) => this.#sleepers.get(payload ?? '')?.set())
-      await client.query(
-        `set enable_seqscan = off; set enable_bitmapscan = off; listen ${identifier(this.#options.schema)}`,
-      )
+      client.on('notification', ({ channel, payload = '' }) => this.#told(channel, payload))
+      const channels = [this.#options.schema, ...this.#receivers.keys()]
+      const listen = channels.map((channel) => `listen ${identifier(channel)}`).join('; ')
+      await client.query(`set enable_seqscan = off; set enable_bitmapscan = off; ${listen}`)
     } catch (error) {
       await endConnection(client)
       throw error
@@ -181,6 +187,12 @@ export class WakeLine {
       this.#connecting = null
     }
     return client
+  }
+
+  #told(channel: string, payload: string): void {
+    const receive = this.#receivers.get(channel)
+    if (receive) receive(payload)
+    else this.#sleepers.get(payload)?.set()
   }
 
   async #keepConnected(first: pg.Client, createClient: () => pg.Client): Promise<void> {

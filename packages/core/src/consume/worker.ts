@@ -5,6 +5,7 @@ import type { Events } from '../events.js'
 import type { Listener } from '../listener.js'
 import type { Reports } from '../observe/reports.js'
 import { runOutsideScopes } from '../publish/context.js'
+import { Broadcasts } from './broadcasts.js'
 import { Consumer } from './consumer.js'
 import { HeldConnections } from './held-connections.js'
 import { longestTimeout } from './signal.js'
@@ -41,7 +42,7 @@ export class Worker implements AsyncDisposable {
   readonly #draining = new AbortController()
   readonly #abort = new AbortController()
   readonly #gaveUp = new AbortController()
-  readonly #consumers: Consumer[]
+  readonly #consumers: (Consumer | Broadcasts)[]
   readonly #reports: Reports
   #running: Promise<unknown> = Promise.resolve()
   #endReports: () => Promise<void> = async () => {}
@@ -61,8 +62,11 @@ export class Worker implements AsyncDisposable {
     setMaxListeners(0, this.#draining.signal, this.#abort.signal)
     this.#line = new WakeLine({ schema, createClient: createListenClient, events })
     const stop = { draining: this.#draining.signal, abort: this.#abort.signal }
-    this.#consumers = listeners.map(
-      (listener) => new Consumer({ ...shared, pool: this.#connections, listener, line: this.#line, stop }),
+    const line = this.#line
+    this.#consumers = listeners.map((listener) =>
+      listener.definition.delivery === 'broadcast'
+        ? new Broadcasts({ schema, events, listener, line, stop })
+        : new Consumer({ ...shared, pool: this.#connections, listener, line, stop }),
     )
   }
 

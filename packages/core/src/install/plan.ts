@@ -3,6 +3,7 @@ import type { Queryable } from '../database.js'
 import { PubSubError } from '../errors.js'
 import type { ChannelDefinition, ListenerDefinition } from '../listener.js'
 import { trialOf } from '../publish/condition-sql.js'
+import { notifyChannel } from '../publish/notify-channel.js'
 import { readTable, type Table } from '../publish/table.js'
 import { type Trigger, triggersOf } from '../publish/trigger.js'
 import { doBlock, identifier, literal } from '../quote.js'
@@ -99,11 +100,13 @@ export function recordListenerSql(schema: string, planned: PlannedListener): str
   const { definition } = planned
   const source = 'channel' in definition ? ['channel'] : ['table_schema', 'table_name']
   const from = 'channel' in definition ? [definition.channel] : [definition.table.schema, definition.table.name]
-  const values = [definition.name, ...from, JSON.stringify(definition), hashOf(planned)].map(literal).join(', ')
-  return `insert into ${identifier(schema)}.listener (name, ${source.join(', ')}, definition, hash)
+  const broadcast = definition.delivery === 'broadcast' ? literal(notifyChannel(schema, definition.name)) : 'null'
+  const texts = [definition.name, ...from, JSON.stringify(definition), hashOf(planned)].map(literal)
+  const values = [...texts, broadcast].join(', ')
+  return `insert into ${identifier(schema)}.listener (name, ${source.join(', ')}, definition, hash, notify_channel)
 values (${values})
 on conflict (name) do update set table_schema = excluded.table_schema, table_name = excluded.table_name,
-  channel = excluded.channel, definition = excluded.definition, hash = excluded.hash, installed_at = now()
+  channel = excluded.channel, notify_channel = excluded.notify_channel, definition = excluded.definition, hash = excluded.hash, installed_at = now()
   where listener.hash <> excluded.hash;`
 }
 

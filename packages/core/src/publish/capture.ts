@@ -1,6 +1,7 @@
 import type { Operation } from '../change.js'
 import type { ListenerDefinition } from '../listener.js'
 import { dollarTag, identifier, literal } from '../quote.js'
+import { broadcastChange, broadcastTruncation } from './broadcast.js'
 import { ofStatement, statementSettings } from './capture-statement.js'
 import {
   contextOf,
@@ -59,10 +60,24 @@ function truncation(engine: Engine, definition: ListenerDefinition): string {
   const key = order === 'row' ? keyOf([], '') : 'null'
   return /* sql */ `begin
   ${beRunning}
-  insert into ${engine.schema}.notification (listener, operation, key, context)
-  values (${literal(name)}, 'truncate', ${key}, ${contextOf(engine)});${wakeUp(engine, definition)}
+  ${
+    definition.delivery === 'broadcast'
+      ? broadcastTruncation(engine, definition)
+      : `insert into ${engine.schema}.notification (listener, operation, key, context)
+  values (${literal(name)}, 'truncate', ${key}, ${contextOf(engine)});${wakeUp(engine, definition)}`
+  }
   return null;
 end`
+}
+
+/** Stores the change, or sends it. */
+function publishing(engine: Engine, definition: ListenerDefinition, table: Table, operation: RowOperation): string {
+  const rowNamed = (row: 'old' | 'new') => `${row}_row`
+  if (definition.delivery === 'broadcast') return broadcastChange(engine, definition, table, operation, rowNamed)
+  return /* sql */ `insert into ${engine.schema}.notification (${storedNames(definition, operation)})
+  values (
+    ${storedValues(engine, definition, table, operation, rowNamed).join(',\n    ')}
+  );${wakeUp(engine, definition)}`
 }
 
 function ofRow(engine: Engine, definition: ListenerDefinition, table: Table, operation: RowOperation): string {
@@ -78,10 +93,7 @@ ${assigned((row) => `to_jsonb(${row})`)}
   exception when others then
 ${assigned((row) => `${schema}.row_to_jsonb_by_column(${row})`)}
   end;${before ? `\n  ${beRunning}` : ''}
-  insert into ${schema}.notification (${storedNames(definition, operation)})
-  values (
-    ${storedValues(engine, definition, table, operation, (row) => `${row}_row`).join(',\n    ')}
-  );${wakeUp(engine, definition)}
+  ${publishing(engine, definition, table, operation)}
   -- a BEFORE trigger that returned null would cancel the user's write
   return ${before ? rows.at(-1) : 'null'};
 end`

@@ -55,6 +55,8 @@ export const notificationTable = (schema: string) => /* sql */ `
     table_schema text,
     table_name text,
     channel text collate "C",
+    -- The NOTIFY channel of its broadcasts; null where what it is told is stored.
+    notify_channel text collate "C",
     definition jsonb not null,
     hash text not null,
     paused boolean not null default false,

@@ -16,11 +16,18 @@ export const publishFunction = (schemaName: string) => {
   as ${body}
   declare
     listener record;
+    payload_or_null constant jsonb := coalesce(publish.payload, 'null');
+    context_or_setting constant jsonb :=
+      case when publish.context is null then ${contextOf(engine)} else ${schema}.context_of(publish.context::text) end;
   begin
     for listener in
-      select l.name, l.definition ->> 'order' = 'row' as in_order, l.definition ->> 'wake' as wake
+      select l.name, l.definition ->> 'order' = 'row' as in_order, l.definition ->> 'wake' as wake, l.notify_channel
       from ${schema}.listener l where l.channel = publish.channel
     loop
+      if listener.notify_channel is not null then
+        perform ${schema}.broadcast(listener.notify_channel, null, 'message', context_or_setting, null, payload_or_null);
+        continue;
+      end if;
       -- as in the functions behind the triggers
       perform pg_current_xact_id();
       insert into ${schema}.notification (listener, operation, key, context, new)
@@ -28,8 +35,8 @@ export const publishFunction = (schemaName: string) => {
         listener.name,
         'message',
         case when listener.in_order then hashtextextended(publish.key, 0) end,
-        case when publish.context is null then ${contextOf(engine)} else ${schema}.context_of(publish.context::text) end,
-        coalesce(publish.payload, 'null')
+        context_or_setting,
+        payload_or_null
       );
       if (case listener.wake
         when 'always' then true

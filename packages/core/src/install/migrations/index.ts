@@ -3,6 +3,7 @@ import { notificationTable } from './0001-notification-table.js'
 import { captureSupport } from './0002-capture-support.js'
 import { workerTable } from './0003-worker-table.js'
 import { publishFunction } from './0004-publish-function.js'
+import { broadcastFunction } from './0005-broadcast-function.js'
 
 /** Numbered from 1 in this order. Forward only: what was released is never edited, only followed. */
 const migrations: readonly ((schemaName: string) => string)[] = [
@@ -10,6 +11,7 @@ const migrations: readonly ((schemaName: string) => string)[] = [
   captureSupport,
   (schemaName) => workerTable(identifier(schemaName)),
   publishFunction,
+  broadcastFunction,
 ]
 
 /** The engine version that this code installs and needs: the number of its newest migration. */
