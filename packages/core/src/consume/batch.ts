@@ -9,7 +9,7 @@ import type { StopSignals } from './dispatch.js'
 import { Intake } from './intake.js'
 import { Settler } from './settle.js'
 import type { StatementOptions } from './statement.js'
-import { poolTransactions } from './transaction.js'
+import { poolTransactions, type TransactionSource } from './transaction.js'
 import { Turn } from './turn.js'
 
 export interface BatchOptions {
@@ -65,6 +65,7 @@ const longestPause = 64
 export class Batches implements BatchSource {
   readonly isIdle = true
   readonly #intake: Intake
+  readonly #transactions: TransactionSource
   readonly #series: BatchSeries
   /** For the batches that are claimed while another one is handled. */
   readonly #second: BatchSeries
@@ -76,6 +77,7 @@ export class Batches implements BatchSource {
     const { listener, schema, statements, pool } = options
     const { transactional, batch, batchSize, concurrency } = listener.consume
     const transactions = (transactional && listener.transactions) || poolTransactions(pool, statements.answerMs)
+    this.#transactions = transactions
     const settler = new Settler(schema, listener, statements)
     const shared = {
       settler,
@@ -146,5 +148,6 @@ export class Batches implements BatchSource {
 
   async end(): Promise<void> {
     await Promise.all([this.#series.end(), this.#second.end()])
+    this.#transactions.end?.()
   }
 }

@@ -63,7 +63,7 @@ async function runLanes(
   const run = async () => {
     for (let lane = lanes[next++]; lane; lane = lanes[next++]) {
       for (const call of lane) {
-        if (stop.draining.aborted) return
+        if (stop.draining.aborted || stop.abort.aborted) return
         const attempted = await attempt(call, stop.abort)
         // a handler that fails because it was told to stop goes back unharmed
         if (stop.abort.aborted && attempted.failures.length > 0) return

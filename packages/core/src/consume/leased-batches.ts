@@ -198,7 +198,11 @@ export class LeasedBatches implements BatchSource {
   async end(): Promise<void> {
     await this.#fewerThan(1)
     this.#heartbeat.end()
-    const left = [...this.#running.keys()]
+    await this.#handBackAll([...this.#running.keys()])
+    this.#transactions.end?.()
+  }
+
+  async #handBackAll(left: readonly Running[]): Promise<void> {
     if (left.length === 0) return
     try {
       await inTransaction(this.#transactions, async (db) => {

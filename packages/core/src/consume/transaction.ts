@@ -1,5 +1,6 @@
 import type { Connection, Pool, Queryable, ResultRow } from '../database.js'
 import type { HandlerGate } from './handler-gate.js'
+import { KeptConnection } from './kept-connection.js'
 import { setForSession, setForTransaction } from './plan.js'
 import { Statement } from './statement.js'
 
@@ -19,6 +20,8 @@ export interface TransactionSource {
    * @param after whose commit has been sent: on its connection, right behind that, where it can still be had
    */
   begin(beginning: Beginning, after?: BatchTransaction | null): Promise<BatchTransaction>
+  /** Call when no other transaction is going to begin. */
+  end?(): void
 }
 
 /** A connection with a transaction whose commit has been sent, and the one that was begun behind it, if any. */
@@ -81,11 +84,14 @@ export function poolTransactions(pool: Pool, answerMs: number): TransactionSourc
     prepared.set(sql, known)
     return known
   }
+  const kept = new KeptConnection()
+  const sending = { statement, answerMs, kept }
   return {
     begin: async (beginning, after) => {
-      const on = after?.handOver() ?? { connection: await pool.connect(), begun: null }
-      return PoolTransaction.begin(on, beginning, { statement, answerMs })
+      const on = after?.handOver() ?? { connection: kept.take() ?? (await pool.connect()), begun: null }
+      return PoolTransaction.begin(on, beginning, sending)
     },
+    end: () => kept.end(),
   }
 }
 
@@ -97,6 +103,7 @@ const withSettings = new WeakSet<Connection>()
 interface Sending {
   readonly statement: (sql: string) => Statement
   readonly answerMs: number
+  readonly kept: KeptConnection
 }
 
 /**
@@ -208,7 +215,8 @@ class PoolTransaction implements BatchTransaction {
     this.#isOver = true
     const isFree = this.#committed && this.#next === null
     // one that is closed may still be told why it was lost
-    if (isFree) this.#connection.removeListener('error', ignore)
-    this.#connection.release(!isFree)
+    if (!isFree) return this.#connection.release(true)
+    this.#connection.removeListener('error', ignore)
+    this.#sending.kept.keep(this.#connection)
   }
 }

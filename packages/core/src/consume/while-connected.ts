@@ -3,7 +3,7 @@ import type { StopSignals } from './dispatch.js'
 import type { BatchTransaction } from './transaction.js'
 
 /**
- * Runs the handlers of a batch with signals of its own, which abort with the worker's, and at once when the batch's
+ * Runs the handlers of a batch with a signal of its own, which aborts with the worker's, and at once when the batch's
  * connection is lost: its locks are gone then, and another worker may handle what it holds, in the order of each row. So
  * nothing more of it is begun, and what runs is given up on.
  */
@@ -12,25 +12,16 @@ export async function whileConnected<T>(
   worker: StopSignals,
   work: (stop: StopSignals) => Promise<T>,
 ): Promise<T> {
-  const draining = new AbortController()
   const abort = new AbortController()
   // handlers add theirs, as many as run at once
-  setMaxListeners(0, draining.signal, abort.signal)
-  const drain = () => draining.abort()
+  setMaxListeners(0, abort.signal)
   const giveUp = () => abort.abort()
-  const lost = () => {
-    drain()
-    giveUp()
-  }
-  if (worker.draining.aborted) drain()
   if (worker.abort.aborted) giveUp()
-  worker.draining.addEventListener('abort', drain)
   worker.abort.addEventListener('abort', giveUp)
-  const isOver = transaction.onLost(lost)
+  const isOver = transaction.onLost(giveUp)
   try {
-    return await work({ draining: draining.signal, abort: abort.signal })
+    return await work({ draining: worker.draining, abort: abort.signal })
   } finally {
-    worker.draining.removeEventListener('abort', drain)
     worker.abort.removeEventListener('abort', giveUp)
     isOver()
   }
