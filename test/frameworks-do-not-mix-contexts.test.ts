@@ -1,22 +1,30 @@
-import { fork } from 'node:child_process'
+import { execFile, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
 import type { Socket } from 'node:net'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { expect, type TestDatabase, test } from './support/test.ts'
 
 const examples = fileURLToPath(new URL('../examples/frameworks/', import.meta.url))
 
 /** Each program, and the status with which it answers a request that fails. */
-const programs = ['src/express.ts', 'src/fastify.ts', 'src/hono.ts', 'src/trpc.ts', 'nestjs/main.ts']
+const programs = [
+  'src/express.ts',
+  'src/fastify.ts',
+  'src/hono.ts',
+  'src/trpc.ts',
+  'nestjs/main.ts',
+  'nextjs/server.ts',
+]
 
 /** The example as a process of its own, that ends with the test. @returns its address */
 async function start(database: TestDatabase, program: string): Promise<string> {
   const decorated = program.startsWith('nestjs') && { TSX_TSCONFIG_PATH: `${examples}nestjs/tsconfig.json` }
   const child = fork(examples + program, {
     execArgv: ['--import', 'tsx'],
-    env: { ...process.env, ...decorated, DATABASE_URL: database.url },
+    env: { ...process.env, ...decorated, NODE_ENV: 'production', DATABASE_URL: database.url },
     silent: true,
   })
   let errors = ''
@@ -85,25 +93,39 @@ const stored = `
 
 const byUrl = (rows: { url: string }[]) => Object.fromEntries(rows.map((row) => [row.url, row]))
 
-test.for(programs)('%s: each change has the context of its own request', async (program, { database }) => {
-  const prisma = database.prisma()
-  prisma.media.onPostSave('audit', () => {})
-  await prisma.$pubsub.install()
-  const address = await start(database, program)
-  // fewer connections than requests, so that requests follow each other on them
-  const agent = new Agent({ keepAlive: true, maxSockets: 12 })
-  database.closeLater(async () => agent.destroy())
+async function build(program: string): Promise<void> {
+  if (!program.startsWith('nextjs')) return
+  const next = `${examples}node_modules/next/dist/bin/next`
+  const env = { ...process.env, NODE_ENV: 'production' as const, NEXT_TELEMETRY_DISABLED: '1' }
+  await promisify(execFile)(process.execPath, [next, 'build'], { cwd: `${examples}nextjs`, env })
+}
 
-  const answers = await Promise.all(requests.map((sent) => send(address, agent, sent)))
+test.for(programs)(
+  '%s: each change has the context of its own request',
+  { timeout: 90_000 },
+  async (program, { database }) => {
+    await build(program)
+    const prisma = database.prisma()
+    prisma.media.onPostSave('audit', () => {})
+    await prisma.$pubsub.install()
+    const address = await start(database, program)
+    // fewer connections than requests, so that requests follow each other on them
+    const agent = new Agent({ keepAlive: true, maxSockets: 12 })
+    database.closeLater(async () => agent.destroy())
 
-  expect(answers.map(({ ok }) => ok)).toEqual(requests.map(({ fails }) => !fails))
-  expect(new Set(answers.map(({ connection }) => connection)).size).toBeLessThan(requests.length / 2)
-  expect(byUrl(await database.sql(stored))).toEqual(byUrl(expected))
-})
+    const answers = await Promise.all(requests.map((sent) => send(address, agent, sent)))
+
+    expect(answers.map(({ ok }) => ok)).toEqual(requests.map(({ fails }) => !fails))
+    expect(new Set(answers.map(({ connection }) => connection)).size).toBeLessThan(requests.length / 2)
+    expect(byUrl(await database.sql(stored))).toEqual(byUrl(expected))
+  },
+)
 
 test('the guide shows what the examples do', async () => {
   const guide = await readFile(new URL('../docs/guide/frameworks.md', import.meta.url), 'utf8')
-  const files = [...programs, 'nestjs/user-context.interceptor.ts'].map((file) => readFile(examples + file, 'utf8'))
+  const files = [...programs, 'nestjs/user-context.interceptor.ts', 'nextjs/with-user.ts'].map((file) =>
+    readFile(examples + file, 'utf8'),
+  )
   const sources = unindented((await Promise.all(files)).join('\n'))
   const blocks = [...guide.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, code]) => unindented(code as string))
   expect(blocks).toHaveLength(programs.length)
