@@ -16,8 +16,11 @@ test('the shop handles what was committed, with the context of who did it, and n
       timeout: 25_000,
     },
   )
-  expect(stdout.trim().split('\n')).toEqual([
-    'The payment was refused.',
+  const refused = 'The payment was refused.'
+  const lines = stdout.trim().split('\n')
+  // the first may be handled before the second buyer is refused, or after
+  expect(lines).toContain(refused)
+  expect(lines.filter((line) => line !== refused)).toEqual([
     'insert of 2 lamp by ada, changed: id, product, quantity',
     'update of 3 lamp by grace, changed: quantity',
     'in stock: 8',
