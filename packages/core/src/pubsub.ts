@@ -27,7 +27,7 @@ import {
   resolveProcessOptions,
 } from './process-options.js'
 import type { BackPressure, WaitForCapacityOptions } from './publish/back-pressure.js'
-import { currentContext, enterScope, openScope, runInScope, traceWrites } from './publish/context.js'
+import { currentContext, enterScope, openMutedScope, openScope, runInScope, traceWrites } from './publish/context.js'
 import { type PubSubOptions, resolvePubSubOptions } from './pubsub-options.js'
 import type { StandardSchema } from './standard-schema.js'
 import { type JsonRow, type TableListenerOptions, tableListener } from './table-listener.js'
@@ -309,6 +309,14 @@ export class PubSub {
   /** Runs `fn` with the context merged over the running one, stored with every change that it causes. */
   async withContext<T>(context: Context, fn: () => T | PromiseLike<T>): Promise<T> {
     return runInScope(openScope(context), fn)
+  }
+
+  /**
+   * Runs `fn`; what it writes is not stored for any listener, as in an import that nobody needs to hear of. Only for roles that
+   * may: the owner of the engine, and who was granted `execute on function pgpubsub.mute()`; writes of others are stored.
+   */
+  async mute<T>(fn: () => T | PromiseLike<T>): Promise<T> {
+    return runInScope(openMutedScope(), fn)
   }
 
   /** The context of the running request; `{}` outside of any. */

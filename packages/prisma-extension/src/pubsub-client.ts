@@ -152,6 +152,17 @@ export class PubSubClient {
     return this.#engine.withContext(context, fn)
   }
 
+  /**
+   * Runs `fn`, and awaits it; what it writes is stored for no listener, in every form of transaction, and also inside of
+   * `withContext`. Only for roles that may: the owner of the engine, and who was granted `execute on function
+   * pgpubsub.mute()`. What others write is stored.
+   * @example
+   * await prisma.$pubsub.mute(() => prisma.media.createMany({ data: imported }))
+   */
+  mute<T>(fn: () => T | PromiseLike<T>): Promise<T> {
+    return this.#engine.mute(fn)
+  }
+
   /** The running context; `{}` where none is set. */
   context(): Context {
     return this.#engine.context()

@@ -1,7 +1,16 @@
 import type { ListenerDefinition } from '../listener.js'
 import { dollarTag, identifier, literal } from '../quote.js'
 import { filteredColumns, filterOf } from './condition-sql.js'
-import { contextOf, type Engine, type RowOperation, rowsOf, storedNames, storedValues, wakeUp } from './notification.js'
+import {
+  contextOf,
+  type Engine,
+  type RowOperation,
+  rowsOf,
+  storedNames,
+  storedValues,
+  unlessMuted,
+  wakeUp,
+} from './notification.js'
 import { anyChange, type Rows, reallyChanged, watchedColumns } from './really-changed.js'
 import type { Table } from './table.js'
 
@@ -46,7 +55,7 @@ export function ofStatement(
     operation === 'update' ? matchingUpdates(definition, table) : matchingRows(definition, table, operation)
   return /* sql */ `declare
   stored bigint;
-begin
+begin${unlessMuted(engine, 'null')}
   begin
     ${insert(rowsOfStatement(operation, matching, 'r', 'to_jsonb'))};
     get diagnostics stored = row_count;

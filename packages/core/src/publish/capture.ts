@@ -12,6 +12,7 @@ import {
   rowsOf,
   storedNames,
   storedValues,
+  unlessMuted,
   wakeUp,
 } from './notification.js'
 import type { Table } from './table.js'
@@ -58,7 +59,7 @@ function functionText(engine: Engine, definition: ListenerDefinition, table: Tab
 function truncation(engine: Engine, definition: ListenerDefinition): string {
   const { name, order } = definition
   const key = order === 'row' ? keyOf([], '') : 'null'
-  return /* sql */ `begin
+  return /* sql */ `begin${unlessMuted(engine, 'null')}
   ${beRunning}
   ${
     definition.delivery === 'broadcast'
@@ -84,10 +85,12 @@ function ofRow(engine: Engine, definition: ListenerDefinition, table: Table, ope
   const { schema } = engine
   const before = definition.timing === 'before'
   const rows = rowsOf(operation)
+  // a BEFORE trigger that returned null would cancel the user's write
+  const returned = before ? (rows.at(-1) as string) : 'null'
   const assigned = (value: (row: string) => string) => rows.map((row) => `    ${row}_row := ${value(row)};`).join('\n')
   return /* sql */ `declare
 ${rows.map((row) => `  ${row}_row jsonb;`).join('\n')}
-begin
+begin${unlessMuted(engine, returned)}
   begin
 ${assigned((row) => `to_jsonb(${row})`)}
   exception when others then
@@ -95,6 +98,6 @@ ${assigned((row) => `${schema}.row_to_jsonb_by_column(${row})`)}
   end;${before ? `\n  ${beRunning}` : ''}
   ${publishing(engine, definition, table, operation)}
   -- a BEFORE trigger that returned null would cancel the user's write
-  return ${before ? rows.at(-1) : 'null'};
+  return ${returned};
 end`
 }

@@ -5,6 +5,9 @@ import { PubSubError } from '../errors.js'
 /** The transaction-local setting that carries the context to the triggers. Any client may set it in SQL. */
 export const contextSetting = 'pgpubsub.notification_context'
 
+/** What it is set to where nothing is to be stored. No context can be that: it is no JSON. */
+export const mutedSetting = 'muted'
+
 /** The statement that sets it, with the context's JSON as its only value. */
 export const setContextSql = `select pg_catalog.set_config('${contextSetting}', $1, true)`
 
@@ -19,7 +22,7 @@ export function setsContext(sql: string): boolean {
 /** A stretch of asynchronous code with a context. `withContext` opens one inside another. */
 export interface ContextScope {
   readonly context: Context
-  /** The context as JSON, `null` where there is none to carry. */
+  /** The context as JSON, or {@link mutedSetting}; `null` where there is nothing to carry. */
   readonly json: string | null
   /**
    * Whether a transaction of an ORM opened it, or it was opened inside of one: a connection that is taken here is that
@@ -92,7 +95,15 @@ export function openScope(context: Context): ContextScope {
   const merged = Object.freeze({ ...outer?.context, ...plainObject(context) })
   const json = contextJson(merged)
   shared.everUsed = true
-  return newScope(merged, json === '{}' ? null : json, outer?.inTransaction ?? false)
+  const carried = outer?.json === mutedSetting ? mutedSetting : json
+  return newScope(merged, carried === '{}' ? null : carried, outer?.inTransaction ?? false)
+}
+
+/** A scope of the running context in which writes store nothing, nor do they in scopes inside of it. */
+export function openMutedScope(): ContextScope {
+  shared.everUsed = true
+  const outer = currentScope()
+  return newScope(outer?.context ?? {}, mutedSetting, outer?.inTransaction ?? false)
 }
 
 /** A scope of the running context for the code that runs in a transaction, its BEGIN included. */

@@ -64,6 +64,12 @@ export const keyOf = (columns: readonly string[], row: string) =>
 
 const setting = `current_setting('pgpubsub.notification_context', true)`
 
+/** Nothing is stored where the writer has muted itself, and its role may: the first statement of a trigger's function. */
+export const unlessMuted = ({ schema }: Engine, returned: string) => `
+  if ${setting} = 'muted' and ${schema}.may_mute() then
+    return ${returned};
+  end if;`
+
 export const contextOf = ({ schema }: Engine) =>
   `case when coalesce(${setting}, '') = '' then '{}' else ${schema}.context_of(${setting}) end`
 

@@ -45,6 +45,26 @@ export const captureSupport = (schemaName: string) => {
   end
   ${body};
 
+  -- Nothing is stored of what the rest of the transaction writes. Only roles that may execute this can mute, by it or by the
+  -- setting itself: a role that may merely write a table must not hide that from who listens.
+  create function ${schema}.mute() returns void
+  language sql set search_path to pg_catalog, pg_temp
+  as ${body}
+    select set_config('pgpubsub.notification_context', 'muted', true)
+  ${body};
+
+  create function ${schema}.may_mute() returns boolean
+  language plpgsql stable set search_path to pg_catalog, pg_temp
+  as ${body}
+  begin
+    -- the role of the statement: here, current_user is whoever installed the trigger
+    return has_function_privilege(coalesce(nullif(current_setting('role'), 'none'), session_user),
+      ${literal(`${schema}.mute()`)}, 'execute');
+  exception when others then
+    return false;
+  end
+  ${body};
+
   -- What of a row is stored: '' all of it, '+{a,b}' those columns, '-{a,b}' all but those.
   create function ${schema}.project(stored jsonb, columns text) returns jsonb
   language plpgsql immutable set search_path to pg_catalog, pg_temp
