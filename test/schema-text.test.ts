@@ -117,10 +117,49 @@ test('values of an enum are found, mapped or not', () => {
     @@schema("archive")
   }
   enum One { A }`
-  const { members } = readSchemaText(schema)
+  const { members, enumTypes } = readSchemaText(schema)
   expect(Object.fromEntries(members)).toEqual({ Mood: ['Happy', 'sad_2', 'größer', 'Last'], One: ['A'] })
+  expect(Object.fromEntries(enumTypes)).toEqual({
+    Mood: { schema: 'archive', name: 'mood' },
+    One: { schema: 'public', name: 'One' },
+  })
+})
+
+describe('keys', () => {
+  const keys = (body: string) => readSchemaText(`model M {\n${body}\n}`).keys.get('M')
+
+  test('are the id, of one field or of several', () => {
+    expect(keys('  email String @unique\n  id Int @default(autoincrement()) @id')).toEqual(['id'])
+    expect(keys('  a Int @unique\n  b Int\n  @@id([b, a])')).toEqual(['b', 'a'])
+    expect(keys('  a Int\n  b Int\n  @@id(map: "x]", fields: [a(sort: Desc), b])')).toEqual(['a', 'b'])
+    expect(keys('  id_ Int // @id\n  größe Int @id @map("@unique")')).toEqual(['größe'])
+  })
+
+  test('are else the first unique fields that cannot be null', () => {
+    expect(keys('  a String? @unique\n  b String[] @unique\n  c String @unique\n  d String @unique')).toEqual(['c'])
+    expect(keys('  a Int\n  b Int?\n  c Int\n  @@unique([a, b])\n  @@unique([a, c], name: "x")')).toEqual(['a', 'c'])
+    expect(keys('  a Int\n  @@unique([a], where: raw("a > 0"))')).toBeUndefined()
+    expect(keys('  a Int\n  @@index([a])')).toBeUndefined()
+  })
+})
+
+test('types of the database are those that are named', () => {
+  const { nativeTypes } = readSchemaText(
+    'model M {\n  a Json @db.Json\n  b String @map("@db.Xml")\n  c Decimal @default(0) @db.Decimal(12, 4)\n}',
+  )
+  expect([...nativeTypes]).toEqual([
+    ['M.a', 'Json'],
+    ['M.c', 'Decimal'],
+  ])
 })
 
 test('an empty schema has nothing', () => {
-  expect(readSchemaText('')).toEqual({ lists: new Set(), enums: new Map(), members: new Map() })
+  expect(readSchemaText('')).toEqual({
+    lists: new Set(),
+    enums: new Map(),
+    members: new Map(),
+    enumTypes: new Map(),
+    keys: new Map(),
+    nativeTypes: new Map(),
+  })
 })

@@ -11,8 +11,15 @@ export class Command {
   readonly #child: ChildProcess
   readonly #closed: Promise<number | null>
 
-  /** @param options.detached in a process group of its own, as a terminal starts it */
-  constructor(args: readonly string[], env: Record<string, string> = {}, options: { detached?: boolean } = {}) {
+  /**
+   * @param options.detached in a process group of its own, as a terminal starts it
+   * @param options.cwd the folder that it is started in
+   */
+  constructor(
+    args: readonly string[],
+    env: Record<string, string> = {},
+    options: { detached?: boolean; cwd?: string } = {},
+  ) {
     const { NO_COLOR: _, FORCE_COLOR: __, ...own } = process.env
     this.#child = spawn(process.execPath, [bin, ...args], {
       env: { ...own, ...env },

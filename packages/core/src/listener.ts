@@ -5,6 +5,7 @@ import { PubSubError } from './errors.js'
 import type { Instrumentation } from './instrumentation.js'
 import type { Message } from './message.js'
 import type { When } from './publish/condition.js'
+import type { Table } from './publish/table.js'
 
 export const wakeModes = ['idle', 'always', 'never'] as const
 /** When the trigger sends a NOTIFY: to a sleeping worker only, for every change, or not at all (workers poll). */
@@ -61,6 +62,8 @@ export interface TableName {
 export interface ListenerDefinition {
   readonly name: string
   readonly table: TableName
+  /** Columns that identify a row, as the program's own schema has it; null: those that the database's catalogue names. */
+  readonly key: readonly string[] | null
   readonly timing: 'after' | 'before'
   readonly operations: readonly Operation[]
   readonly level: Level
@@ -133,6 +136,8 @@ export interface Listener<Row = unknown> {
   readonly transactions?: TransactionSource
   /** Watches the attempts of a worker. */
   readonly instrumentation?: Instrumentation
+  /** Its table as the program's own schema has it, where it has one: a migration is written by it, without a database. */
+  readonly tableKnown?: Table
 }
 
 /** What it listens to, in words. */

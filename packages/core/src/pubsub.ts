@@ -11,6 +11,7 @@ import type { Finding } from './doctor/finding.js'
 import type { DoctorOptions } from './doctor/options.js'
 import { Events, type PubSubEvent, type PubSubEvents } from './events.js'
 import type { InstallReport } from './install/install.js'
+import type { Migration } from './install/migration.js'
 import type { Instrumentation } from './instrumentation.js'
 import { chosenListeners, type ListenOptions } from './listen-options.js'
 import { type Listener, ListenerRegistry } from './listener.js'
@@ -153,6 +154,28 @@ export class PubSub {
   }
 
   /**
+   * What a folder of migrations lacks of what is declared on models. It asks no database.
+   * @param migrations their SQL, in the order in which they are applied
+   * @returns null where nothing is missing
+   * @throws PGPUBSUB_INVALID_OPTION where a listener is declared on a table, not on a model; PGPUBSUB_NEWER_ENGINE
+   */
+  async migration(migrations: readonly string[]): Promise<Migration | null> {
+    const { migration } = await import('./install/migration.js')
+    return migration(this.schema, this.#listeners.all(), migrations)
+  }
+
+  /**
+   * Compares what is installed with what is declared: missing, outdated, disabled and orphaned triggers, and the engine's
+   * version. It reads only. Where no listener is declared here, it goes by what is installed.
+   * @returns empty where {@link install} would change nothing
+   * @throws the driver's error when the server cannot be reached, or the role may not look
+   */
+  async check(): Promise<Finding[]> {
+    const { check } = await import('./doctor/check.js')
+    return check(await this.openPool(), this.schema, this.#definitions())
+  }
+
+  /**
    * Looks for what is wrong with the engine, its triggers, rights, queues and the server, or soon will be, and says what
    * to do about it. It reads only, and no queue to its end. Where no listener is declared here, it goes by what is
    * installed.
@@ -165,7 +188,8 @@ export class PubSub {
   }
 
   /**
-   * Starts a worker: it handles what is waiting, then what comes, until it is stopped.
+   * Starts a worker: it handles what is waiting, then what comes, until it is stopped. Where its listeners are not installed
+   * as they are declared, the log says so.
    * @throws PGPUBSUB_NO_LISTENERS, PGPUBSUB_UNKNOWN_LISTENER, PGPUBSUB_NOT_INSTALLED, and the driver's error when the
    * server cannot be reached
    */
@@ -188,7 +212,11 @@ export class PubSub {
   async #start(listeners: readonly Listener[]): Promise<Worker> {
     const { requireCurrentEngine } = await import('./install/current-engine.js')
     const { Worker } = await import('./consume/worker.js')
-    await requireCurrentEngine(await this.openPool(), this.schema)
+    const pool = await this.openPool()
+    await requireCurrentEngine(pool, this.schema)
+    const { warnOfDrift } = await import('./doctor/check.js')
+    const definitions = listeners.map(({ definition }) => definition)
+    await warnOfDrift(pool, this.schema, definitions, this.#logger)
     const batchPool = await this.#connections.openForBatches()
     await this.#makeRoom()
     return Worker.start({

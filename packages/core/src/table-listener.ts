@@ -80,6 +80,7 @@ export function tableListener(
     definition: {
       name,
       table: { schema: options.schema ?? 'public', name: options.table },
+      key: null,
       timing,
       operations: filtered.operations,
       level,

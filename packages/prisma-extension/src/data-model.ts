@@ -11,6 +11,10 @@ export interface Field {
   readonly enumValues: ReadonlyMap<string, string> | null
   /** For an enum: Prisma's value → the database's, of all its values. */
   readonly members: ReadonlyMap<string, string> | null
+  /** The `Xml` of `@db.Xml`; null where the field has the usual type. */
+  readonly nativeType: string | null
+  /** For an enum: the names of the database's type. */
+  readonly enumType: { readonly schema: string; readonly name: string } | null
 }
 
 /** A model with the table behind it. Relations are not part of it: they are no columns. */
@@ -19,6 +23,8 @@ export interface Model {
   readonly schema: string
   readonly table: string
   readonly fields: readonly Field[]
+  /** Columns that identify a row; null where the schema names none. */
+  readonly key: readonly string[] | null
 }
 
 interface RuntimeField {
@@ -48,6 +54,7 @@ export function readModels(client: ClientInternals): ReadonlyMap<string, Model> 
         schema: schema ?? 'public',
         table: dbName ?? name,
         fields: fields.filter(isColumn).map(toField(name, text)),
+        key: text.keys.get(name)?.map((key) => fields.find((field) => field.name === key)?.dbName ?? key) ?? null,
       },
     ]),
   )
@@ -63,6 +70,8 @@ function toField(model: string, text: SchemaText) {
     isList: text.lists.has(`${model}.${name}`),
     enumValues: kind === 'enum' ? (text.enums.get(type) ?? new Map()) : null,
     members: kind === 'enum' ? membersOf(type, text) : null,
+    nativeType: text.nativeTypes.get(`${model}.${name}`) ?? null,
+    enumType: kind === 'enum' ? (text.enumTypes.get(type) ?? { schema: 'public', name: type }) : null,
   })
 }
 

@@ -22,6 +22,7 @@ export {
   type ListenOptions,
   type Logger,
   type Message,
+  type Migration,
   type Operation,
   type ProcessOptions,
   type ProcessResult,

@@ -13,6 +13,7 @@ import {
 import type { Field, Model } from './data-model.js'
 import { rowDecoder } from './decode-row.js'
 import { filterField } from './model-filter.js'
+import { tableOf } from './table-of-model.js'
 
 /** The methods that every model gets: what each listens to, and when. */
 export const family = {
@@ -73,6 +74,7 @@ export function modelListener(
     definition: {
       name,
       table: { schema: model.schema, name: model.table },
+      key: model.key,
       timing,
       operations: filtered,
       level: levelOf(name, options.level, timing),
@@ -86,6 +88,7 @@ export function modelListener(
     consume,
     decode: rowDecoder({ ...model, fields: storedFields(model, stored) }),
     fieldName: (column) => fieldNames.get(column),
+    tableKnown: tableOf(model),
     handler: handler as Listener['handler'],
   }
 }

@@ -7,6 +7,7 @@ import type {
   ListenerStatus,
   ListenOptions,
   Logger,
+  Migration,
   ProcessOptions,
   ProcessResult,
   PubSub,
@@ -64,6 +65,28 @@ export class PubSubClient {
   /** The same as SQL text, for a migration or a review. It may be applied again, over itself. */
   sql(): Promise<string> {
     return this.#engine.sql()
+  }
+
+  /**
+   * What a folder of migrations lacks of what is declared, for `pgpubsub migrate`. It asks no database.
+   * @param migrations the SQL of its migrations, in the order in which they are applied
+   * @returns null where nothing is missing
+   * @throws PGPUBSUB_NEWER_ENGINE
+   */
+  migration(migrations: readonly string[]): Promise<Migration | null> {
+    return this.#engine.migration(migrations)
+  }
+
+  /**
+   * Compares what is installed with what is declared: missing, outdated, disabled and orphaned triggers, and the engine's
+   * version. It reads only.
+   * @returns empty where `install()` would change nothing
+   * @example
+   * if ((await prisma.$pubsub.check()).length > 0) throw new Error('run pgpubsub migrate, and deploy')
+   * @throws the driver's error when the server cannot be reached, or the role may not look
+   */
+  check(): Promise<Finding[]> {
+    return this.#engine.check()
   }
 
   /**

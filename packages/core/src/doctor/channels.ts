@@ -1,11 +1,11 @@
 import { installedListeners } from '../install/installed.js'
 import { hashOf } from '../install/plan.js'
 import type { ChannelDefinition } from '../listener.js'
-import type { Examination } from './examination.js'
+import type { Declared } from './examination.js'
 import type { Finding } from './finding.js'
 
 /** Listeners on channels that are not in the list that `publish` goes by, or are there otherwise than declared. */
-export const channelListeners: Examination = async ({ db, schema, definitions }) => {
+export async function channelListeners({ db, schema, definitions }: Declared): Promise<Finding[]> {
   if (definitions.length === 0) return []
   const declared = definitions.filter((definition) => 'channel' in definition)
   const installed = (await installedListeners(db, schema)).filter(({ channel }) => channel !== null)

@@ -13,6 +13,7 @@ import { notifyQueue } from './notify-queue.js'
 import { type DoctorOptions, resolveDoctorOptions } from './options.js'
 import { forgottenPreparedTransactions } from './prepared-transactions.js'
 import { unattendedQueues } from './queues.js'
+import { readOnly } from './read-only.js'
 import { replicationSlots, standbyFeedback } from './replication.js'
 import { captureRights, missingWorkerRights, rightsOfEveryone } from './rights.js'
 import { connections, limitedSight, replicaRole, settings } from './settings.js'
@@ -52,14 +53,6 @@ const ofTheEngine: Examinations = {
   'dead letters': deadLetterCounts,
 }
 
-// Nobody else's functions or operators are run. A table without rows as the planner knows it may have a million by now: the indexes are right at any size.
-const begin = /* sql */ `begin isolation level read committed read only;
-  set local search_path = pg_catalog, pg_temp;
-  set local statement_timeout = '15s'; set local lock_timeout = '2s';
-  set local enable_seqscan = off; set local enable_bitmapscan = off; set local jit = off`
-
-const ignore = () => {}
-
 /**
  * Looks for what is wrong, or soon will be, and writes nothing.
  * @param definitions the declared listeners; none: the engine's own list has to do
@@ -73,17 +66,10 @@ export async function diagnose(
   options: DoctorOptions,
 ): Promise<Finding[]> {
   const { role, thresholds } = resolveDoctorOptions(options)
-  const connection = await pool.connect()
-  connection.on('error', ignore) // lost: the running statement reports it
-  try {
-    await connection.query(begin)
+  return readOnly(pool, async (connection) => {
     const about = { db: connection, schema, definitions, thresholds, role: await roleName(connection, role) }
     return bySeverity(await examine(connection, about))
-  } finally {
-    await connection.query('rollback').catch(ignore)
-    connection.removeListener('error', ignore)
-    connection.release()
-  }
+  })
 }
 
 async function examine(connection: Connection, about: Omit<Patient, 'tables'>): Promise<Finding[]> {

@@ -19,5 +19,8 @@ export interface Patient {
   readonly tables: readonly TableFigures[]
 }
 
+/** What is needed to compare what is installed with what is declared. */
+export type Declared = Pick<Patient, 'db' | 'schema' | 'definitions'>
+
 /** Looks at one thing. What it cannot see it throws. */
 export type Examination = (patient: Patient) => Promise<Finding[]>

@@ -18,6 +18,8 @@ export type FindingCode =
   | 'listener-missing'
   | 'listener-outdated'
   | 'listener-orphaned'
+  | 'listener-unlisted'
+  | 'listener-left-over'
   // rights
   | 'missing-rights'
   | 'function-rights'

@@ -1,18 +1,19 @@
 import { PubSubError } from '../errors.js'
-import { type InstalledTrigger, installedTriggers } from '../install/installed.js'
-import { type Drift, findDrift, type PlannedListener, planListeners } from '../install/plan.js'
+import { type InstalledTrigger, installedIn } from '../install/installed.js'
+import { engineVersion } from '../install/migrations/index.js'
+import { type Drift, findDrift, type Installed, type PlannedListener, planListeners } from '../install/plan.js'
 import type { TableName } from '../listener.js'
 import { identifier } from '../quote.js'
-import type { Examination, Patient } from './examination.js'
+import type { Declared } from './examination.js'
 import type { Finding } from './finding.js'
 
 /** Triggers that are missing, changed, switched off or left over: by what is declared, else by the engine's own list. */
-export const triggers: Examination = async (patient) => {
-  const installed = await installedTriggers(patient.db, patient.schema)
+export async function triggers(patient: Declared): Promise<Finding[]> {
+  const installed = await installedIn(patient.db, patient.schema, engineVersion)
   return patient.definitions.length > 0 ? declared(patient, installed) : recorded(patient, installed)
 }
 
-async function declared({ db, schema, definitions }: Patient, installed: InstalledTrigger[]): Promise<Finding[]> {
+async function declared({ db, schema, definitions }: Declared, installed: Installed): Promise<Finding[]> {
   const planned: PlannedListener[] = []
   const findings: Finding[] = []
   for (const definition of definitions) {
@@ -31,11 +32,20 @@ async function declared({ db, schema, definitions }: Patient, installed: Install
     ...drift.disabled.map(disabled),
     // what it planned to be is not known
     ...(findings.length > 0 ? [] : drift.orphaned.map((trigger) => orphaned(trigger, 'no declared listener wants it'))),
+    // beside triggers of theirs that are missing or orphaned it would say the same again
+    ...(drift.missing.length > 0
+      ? []
+      : drift.unlisted.filter(isOnTable).map(({ definition }) => unlisted(definition.name))),
+    ...(drift.orphaned.length > 0
+      ? []
+      : drift.forgotten
+          .filter(({ name, channel }) => channel === null && !isIn(findings, name))
+          .map(({ name }) => leftOver(name))),
   ]
 }
 
 /** The engine's list has the hashes of the triggers that install() made. */
-async function recorded({ db, schema }: Patient, installed: InstalledTrigger[]): Promise<Finding[]> {
+async function recorded({ db, schema }: Declared, { triggers: installed }: Installed): Promise<Finding[]> {
   const { rows } = await db.query(
     `select name, table_schema, table_name, string_to_array(hash, ' ') as hashes from ${identifier(schema)}.listener where channel is null order by name`,
   )
@@ -120,4 +130,27 @@ const orphaned = (trigger: InstalledTrigger, why: string): Finding => ({
   remedy:
     'pgpubsub install drops it. Programs that declare different listeners in one database need different schemas.',
   details: details(trigger),
+})
+
+const isOnTable = ({ definition }: PlannedListener) => !('channel' in definition)
+
+const isIn = (findings: readonly Finding[], listener: string) =>
+  findings.some(({ details }) => details.listener === listener)
+
+const unlisted = (listener: string): Finding => ({
+  code: 'listener-unlisted',
+  severity: 'problem',
+  subject: `listener ${listener}`,
+  message: "The engine's list of listeners does not have it, so it cannot be paused, and status() does not show it.",
+  remedy: install,
+  details: { listener },
+})
+
+const leftOver = (listener: string): Finding => ({
+  code: 'listener-left-over',
+  severity: 'warning',
+  subject: `listener ${listener}`,
+  message: "The engine's list of listeners has it, and no program that is asked here declares it.",
+  remedy: 'pgpubsub install takes it off the list.',
+  details: { listener },
 })

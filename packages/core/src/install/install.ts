@@ -3,14 +3,15 @@ import { reconnectBackoff } from '../consume/backoff.js'
 import type { Connection, Pool, Queryable } from '../database.js'
 import { PubSubError } from '../errors.js'
 import { doBlock, literal } from '../quote.js'
-import { installedListeners, installedTriggers, installedVersion } from './installed.js'
+import { installedIn, installedVersion } from './installed.js'
 import { engineSql, engineVersion } from './migrations/index.js'
 import {
+  differs,
   dropTriggerSql,
   dropUnusedFunctionsSql,
   findDrift,
   forgetListenersSql,
-  hashOf,
+  listenerSql,
   type PlannedListener,
   planListeners,
   recordListenerSql,
@@ -87,23 +88,16 @@ async function installOnce(
 
 async function comparison(db: Queryable, schema: string, definitions: readonly Definition[]) {
   const version = await installedVersion(db, schema)
-  if (version > engineVersion) throw newerEngine(version)
+  if (version > engineVersion) throw newerEngine('The database has', version)
   const planned = await planListeners(db, schema, definitions)
-  const drift = findDrift(planned, version === 0 ? [] : await installedTriggers(db, schema))
-  const listeners = version === 0 ? [] : await installedListeners(db, schema)
-  const installed = listeners.map(({ name, hash }) => `${name} ${hash}`).sort()
-  const declared = planned.map((listener) => `${listener.definition.name} ${hashOf(listener)}`).sort()
+  const drift = findDrift(planned, await installedIn(db, schema, version))
   const report: InstallReport = {
     engine: { from: version, to: engineVersion },
     created: drift.missing.map(placeName),
     replaced: [...drift.outdated, ...drift.disabled].map(placeName),
     dropped: drift.orphaned.map(placeName),
   }
-  const inPlace =
-    version === engineVersion &&
-    Object.values(drift).every((triggers) => triggers.length === 0) &&
-    JSON.stringify(installed) === JSON.stringify(declared)
-  return { planned, drift, report, inPlace }
+  return { planned, drift, report, inPlace: version === engineVersion && !differs(drift) }
 }
 
 async function change(
@@ -112,7 +106,7 @@ async function change(
   definitions: readonly Definition[],
 ): Promise<InstallReport> {
   const version = await installedVersion(connection, schema)
-  if (version > engineVersion) throw newerEngine(version)
+  if (version > engineVersion) throw newerEngine('The database has', version)
   if (version < engineVersion) await connection.query(engineSql(schema))
   const { planned, drift, report } = await comparison(connection, schema, definitions)
   const drops = drift.orphaned.map(dropTriggerSql)
@@ -126,13 +120,13 @@ async function change(
   return { ...report, engine: { from: version, to: engineVersion } }
 }
 
-const placeName = (trigger: { name: string; table: { schema: string; name: string } }) =>
+export const placeName = (trigger: { name: string; table: { schema: string; name: string } }) =>
   `${trigger.table.schema}.${trigger.table.name}: ${trigger.name}`
 
-function newerEngine(version: number): PubSubError {
+export function newerEngine(who: string, version: number): PubSubError {
   return new PubSubError(
     'PGPUBSUB_NEWER_ENGINE',
-    `The database has engine version ${version}, and this code knows versions up to ${engineVersion}: a newer release installed it. Upgrade this program's @pgpubsub packages.`,
+    `${who} engine version ${version}, and this code knows versions up to ${engineVersion}: a newer release installed it. Upgrade this program's @pgpubsub packages.`,
   )
 }
 
@@ -142,14 +136,11 @@ function newerEngine(version: number): PubSubError {
  */
 export async function installSql(pool: Pool, schema: string, definitions: readonly Definition[]): Promise<string> {
   const planned = await onSafePath(pool, (connection) => planListeners(connection, schema, definitions))
-  const listeners = planned.map(
-    (listener) =>
-      `-- listener ${JSON.stringify(listener.definition.name)}\n${[...listener.triggers.map((trigger) => trigger.sql), recordListenerSql(schema, listener)].join('\n')}`,
-  )
+  const listeners = planned.map((listener) => listenerSql(schema, listener))
   return `${[engineSql(schema), dropOthersSql(schema, planned), ...listeners, forgetListenersSql(schema, planned), dropUnusedFunctionsSql(schema)].join('\n\n')}\n`
 }
 
-function dropOthersSql(schema: string, planned: readonly PlannedListener[]): string {
+export function dropOthersSql(schema: string, planned: readonly PlannedListener[]): string {
   const kept = planned
     .flatMap(({ triggers }) => triggers)
     .map(({ table, name }) => `(${[table.schema, table.name, name].map(literal).join(', ')})`)

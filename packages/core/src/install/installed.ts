@@ -2,6 +2,7 @@ import type { Queryable } from '../database.js'
 import { PubSubError } from '../errors.js'
 import type { TableName } from '../listener.js'
 import { identifier } from '../quote.js'
+import type { Installed } from './plan.js'
 
 /** A trigger of ours as the catalogue has it. */
 export interface InstalledTrigger {
@@ -37,7 +38,13 @@ const readTriggers = /* sql */ `
   order by n.nspname, c.relname, t.tgname
 `
 
-export async function installedTriggers(db: Queryable, schema: string): Promise<InstalledTrigger[]> {
+/** What of ours the database has. Where there is no engine, there is nothing. */
+export async function installedIn(db: Queryable, schema: string, version: number): Promise<Installed> {
+  if (version === 0) return { triggers: [], listeners: [] }
+  return { triggers: await installedTriggers(db, schema), listeners: await installedListeners(db, schema) }
+}
+
+async function installedTriggers(db: Queryable, schema: string): Promise<InstalledTrigger[]> {
   const { rows } = await db.query(readTriggers, [schema])
   return rows.map((row) => ({
     name: row.name,

@@ -7,7 +7,7 @@ import { notifyChannel } from '../publish/notify-channel.js'
 import { readTable, type Table } from '../publish/table.js'
 import { type Trigger, triggersOf } from '../publish/trigger.js'
 import { doBlock, identifier, literal } from '../quote.js'
-import type { InstalledTrigger } from './installed.js'
+import type { InstalledListener, InstalledTrigger } from './installed.js'
 
 /** A listener with the triggers it needs in this database; one on a channel needs none. */
 export interface PlannedListener {
@@ -21,12 +21,15 @@ export async function planListeners(
   definitions: readonly PlannedListener['definition'][],
 ): Promise<PlannedListener[]> {
   const planned: PlannedListener[] = []
+  const tables = new Map<string, Table>()
   for (const definition of definitions) {
     if ('channel' in definition) {
       planned.push({ definition, triggers: [] })
       continue
     }
-    const table = await readTable(db, definition.table, definition.name)
+    const place = identifier(definition.table.schema, definition.table.name)
+    const table = tables.get(place) ?? (await readTable(db, definition.table, definition.name))
+    tables.set(place, table)
     planned.push({ definition, triggers: triggersOf(schema, definition, table) })
     await tryFilter(db, definition, table)
   }
@@ -47,29 +50,51 @@ async function tryFilter(db: Queryable, definition: ListenerDefinition, table: T
   }
 }
 
+/** What is installed, by the catalogue of a database or by the manifest of migrations. */
+export interface Installed<I extends InstalledTrigger = InstalledTrigger> {
+  readonly triggers: readonly I[]
+  /** The engine's own list. */
+  readonly listeners: readonly InstalledListener[]
+}
+
 /** What differs between the declared listeners and the installed triggers. */
-export interface Drift {
+export interface Drift<I extends InstalledTrigger = InstalledTrigger> {
   readonly missing: readonly Trigger[]
   readonly outdated: readonly Trigger[]
   readonly disabled: readonly Trigger[]
-  readonly orphaned: readonly InstalledTrigger[]
+  readonly orphaned: readonly I[]
+  /** Listeners that the engine's own list lacks, that it has otherwise, and that it has though nobody declares them. */
+  readonly unlisted: readonly PlannedListener[]
+  readonly relisted: readonly PlannedListener[]
+  readonly forgotten: readonly InstalledListener[]
 }
 
 const placeOf = (trigger: Pick<Trigger, 'name' | 'table'>) =>
   identifier(trigger.table.schema, trigger.table.name, trigger.name)
 
-export function findDrift(planned: readonly PlannedListener[], installed: readonly InstalledTrigger[]): Drift {
+export function findDrift<I extends InstalledTrigger>(
+  planned: readonly PlannedListener[],
+  installed: Installed<I>,
+): Drift<I> {
   const wanted = planned.flatMap((listener) => listener.triggers)
   const wantedPlaces = new Set(wanted.map(placeOf))
-  const byPlace = new Map(installed.map((trigger) => [placeOf(trigger), trigger]))
+  const byPlace = new Map(installed.triggers.map((trigger) => [placeOf(trigger), trigger]))
   const found = (trigger: Trigger) => byPlace.get(placeOf(trigger))
+  const names = planned.map(({ definition }) => definition.name)
+  const hashes = new Map(installed.listeners.map(({ name, hash }) => [name, hash]))
+  const listed = planned.filter(({ definition }) => hashes.has(definition.name))
   return {
     missing: wanted.filter((trigger) => !found(trigger)),
     outdated: wanted.filter((trigger) => found(trigger) && found(trigger)?.hash !== trigger.hash),
     disabled: wanted.filter((trigger) => found(trigger)?.hash === trigger.hash && !found(trigger)?.enabled),
-    orphaned: installed.filter((trigger) => !wantedPlaces.has(placeOf(trigger))),
+    orphaned: installed.triggers.filter((trigger) => !wantedPlaces.has(placeOf(trigger))),
+    unlisted: planned.filter((listener) => !listed.includes(listener)),
+    relisted: listed.filter((listener) => hashes.get(listener.definition.name) !== hashOf(listener)),
+    forgotten: installed.listeners.filter(({ name }) => !names.includes(name)),
   }
 }
+
+export const differs = (drift: Drift): boolean => Object.values(drift).some((found) => found.length > 0)
 
 export const dropTriggerSql = (trigger: Pick<Trigger, 'name' | 'table'>) =>
   `drop trigger if exists ${identifier(trigger.name)} on ${identifier(trigger.table.schema, trigger.table.name)};`
@@ -93,6 +118,26 @@ end`)
 export function hashOf({ definition, triggers }: PlannedListener): string {
   if (!('channel' in definition)) return triggers.map((trigger) => trigger.hash).join(' ')
   return createHash('sha256').update(JSON.stringify(definition)).digest('hex').slice(0, 16)
+}
+
+/** A listener's triggers, those given or all, and its place in the engine's own list. */
+export function listenerSql(
+  schema: string,
+  listener: PlannedListener,
+  triggers: readonly Trigger[] = listener.triggers,
+): string {
+  return [
+    `-- listener ${JSON.stringify(listener.definition.name)}: ${inWords(listener.definition)}`,
+    ...triggers.map((trigger) => trigger.sql),
+    recordListenerSql(schema, listener),
+  ].join('\n')
+}
+
+/** In one line, whatever the names are. */
+function inWords(definition: PlannedListener['definition']): string {
+  if ('channel' in definition) return `messages of the channel ${JSON.stringify(definition.channel)}`
+  const { table, timing, operations } = definition
+  return `${timing} ${operations.join(' or ')} on ${identifier(table.schema, table.name)}`.replaceAll(/\p{Cc}/gu, ' ')
 }
 
 /** Writes the listener into the engine's own list. */

@@ -25,7 +25,9 @@ export const anyChange = (rows: Rows) => `${rows.old} operator(pg_catalog.*<>) $
 export function watchedColumns({ columns, timing }: ListenerDefinition, table: Table): Table['columns'] | null {
   const generated = table.columns.some((column) => column.generated)
   if (columns === null && !(timing === 'before' && generated)) return null
-  return table.columns.filter((column) => (columns ? columns.includes(column.name) : !column.generated))
+  if (columns === null) return table.columns.filter((column) => !column.generated)
+  // in the order of the declaration: that of the table depends on how it came to be
+  return columns.flatMap((name) => table.columns.filter((column) => column.name === name))
 }
 
 function columnChanged({ name, comparable }: Table['columns'][number], index: number, { field }: Rows): string {

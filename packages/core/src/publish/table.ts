@@ -9,7 +9,7 @@ export interface Column {
   readonly generated: boolean
   /** Whether the type's own `=` tells equal values from others: json, xml and the geometric types have none that does, nor have lists and domains of them. */
   readonly comparable: boolean
-  /** The type behind its domains, without its length: `numeric`, `archive."Mood"[]`. */
+  /** The type behind its domains, without its length: `numeric`, `"archive"."Mood"[]`. */
   readonly type: string
   /** The schema of the type's operators. */
   readonly operators: string
@@ -81,8 +81,10 @@ const describeTable = /* sql */ `
         'name', a.attname,
         'generated', a.attgenerated <> '',
         'comparable', not exists (select from incomparable i where i.attnum = a.attnum),
-        -- -1: a bare "character" would be one letter
-        'type', format_type(t.oid, -1),
+        -- -1: a bare "character" would be one letter. One that is not PostgreSQL's own is quoted, whatever its name is.
+        'type', case when n.nspname = 'pg_catalog' then format_type(t.oid, -1) else
+          '"' || replace(n.nspname, '"', '""') || '"."' || replace(coalesce(e.typname, t.typname), '"', '""') || '"'
+          || case when e.oid is null then '' else '[]' end end,
         'operators', case when t.typtype = 'b' and t.typcategory <> 'A' then n.nspname else 'pg_catalog' end,
         'deterministic', coalesce(l.collisdeterministic, true)
       ) order by a.attnum)
@@ -90,6 +92,7 @@ const describeTable = /* sql */ `
       join base_types b on b.attnum = a.attnum
       join pg_type t on t.oid = b.oid and t.typtype <> 'd'
       join pg_namespace n on n.oid = t.typnamespace
+      left join pg_type e on e.oid = t.typelem and t.typcategory = 'A'
       left join pg_collation l on l.oid = a.attcollation
       where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     ) as columns,

@@ -21,12 +21,19 @@ export interface Trigger {
 }
 
 /** The triggers that a listener needs, in the engine that lives in `schema`. */
-export function triggersOf(schema: string, definition: ListenerDefinition, table: Table): Trigger[] {
+export function triggersOf(schema: string, definition: ListenerDefinition, found: Table): Trigger[] {
+  const table = withDeclaredKey(definition, found)
   checkColumns(definition, table)
   const tables = [table, ...table.heirs]
   return tables.flatMap((target) =>
     definition.operations.map((operation) => triggerOn(target, schema, definition, table, operation)),
   )
+}
+
+/** A key that the program's own schema names holds wherever the trigger is written: by a migration, or by install(). */
+function withDeclaredKey({ key }: ListenerDefinition, table: Table): Table {
+  const isThere = (name: string) => table.columns.some((column) => column.name === name)
+  return key?.every(isThere) ? { ...table, key } : table
 }
 
 function triggerOn(

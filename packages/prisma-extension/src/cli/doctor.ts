@@ -1,10 +1,9 @@
 import { Command } from '@commander-js/extra-typings'
-import { type Finding, PubSub } from '@pgpubsub/core'
-import { PubSubClient } from '../pubsub-client.js'
-import type { ExtendedClient } from './client-module.js'
+import type { Finding } from '@pgpubsub/core'
 import { exitCodes } from './exit-code.js'
 import { findingText } from './finding-text.js'
 import { logFormatOption, logLevelOption } from './log.js'
+import { moduleOrUrl, schemaOption, urlOption } from './module-or-url.js'
 import { print } from './print.js'
 import { run } from './run.js'
 
@@ -24,35 +23,20 @@ export function doctorCommand() {
   return new Command('doctor')
     .description('name what is wrong with triggers, rights, queues, vacuum and settings, and what to do about it')
     .argument('[module]', 'file that exports the Prisma Client with its listeners (default: none, but --url)')
-    .option('--url <url>', 'without a module: where to connect to (default: DATABASE_URL)')
-    .option('--schema <name>', "without a module: the engine's schema (default: pgpubsub)")
+    .addOption(urlOption())
+    .addOption(schemaOption())
     .option('--role <name>', 'role that runs workers, whose rights are examined (default: that of the connection)')
     .option('--json', 'print the findings as JSON, with their figures')
     .addOption(logLevelOption())
     .addOption(logFormatOption())
     .addHelpText('after', help)
     .action((module, { url, schema, role, json, ...log }, command) => {
-      if (module !== undefined && (url ?? schema) !== undefined) {
-        return command.error('error: the module says how to connect: give either it, or --url and --schema')
-      }
-      const connectionString = url ?? process.env.DATABASE_URL ?? ''
-      if (module === undefined && connectionString === '') {
-        return command.error('error: say where to connect to: give a module, or --url, or set DATABASE_URL')
-      }
-      return run(
-        module ?? (() => withoutModule(connectionString, schema)),
-        { ...log, logTo: 2 },
-        async ({ $pubsub }) => {
-          const findings = await $pubsub.doctor(role === undefined ? {} : { role })
-          await print(json ? `${JSON.stringify(findings, null, 2)}\n` : findingText(findings))
-          return findings.some(isProblem) ? exitCodes.failure : exitCodes.stopped
-        },
-      )
+      return run(moduleOrUrl(module, { url, schema }, command), { ...log, logTo: 2 }, async ({ $pubsub }) => {
+        const findings = await $pubsub.doctor(role === undefined ? {} : { role })
+        await print(json ? `${JSON.stringify(findings, null, 2)}\n` : findingText(findings))
+        return findings.some(isProblem) ? exitCodes.failure : exitCodes.stopped
+      })
     })
 }
 
 const isProblem = ({ severity }: Finding) => severity === 'problem'
-
-function withoutModule(connectionString: string, schema?: string): ExtendedClient {
-  return { $pubsub: new PubSubClient(new PubSub({ connectionString, ...(schema !== undefined && { schema }) })) }
-}

@@ -1,5 +1,5 @@
 /** What the command line tells its caller at the end. */
-export const exitCodes = { stopped: 0, failure: 1, usage: 2 } as const
+export const exitCodes = { stopped: 0, failure: 1, usage: 2, unknown: 3 } as const
 
 const mistakes = new Set([
   'PGPUBSUB_INVALID_MODULE',
@@ -9,7 +9,7 @@ const mistakes = new Set([
 ])
 
 /** Running it again does not help against a mistake of the user's. */
-export function exitCodeOf(error: unknown): number {
+export function exitCodeOf(error: unknown, failure: number = exitCodes.failure): number {
   // by its code, not its class: the module may have loaded another copy of the engine
-  return mistakes.has((error as { code?: string } | null)?.code ?? '') ? exitCodes.usage : exitCodes.failure
+  return mistakes.has((error as { code?: string } | null)?.code ?? '') ? exitCodes.usage : failure
 }

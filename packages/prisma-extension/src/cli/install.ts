@@ -1,5 +1,5 @@
 import { Command } from '@commander-js/extra-typings'
-import type { InstallReport } from '@pgpubsub/core'
+import { installLines } from './install-lines.js'
 import { logFormatOption, logLevelOption } from './log.js'
 import { print } from './print.js'
 import { run } from './run.js'
@@ -21,17 +21,8 @@ export function installCommand() {
     .addHelpText('after', help)
     .action((module, log) =>
       run(module, { ...log, logTo: 2 }, async ({ $pubsub }) => {
-        await print(`${lines(await $pubsub.install()).join('\n')}\n`)
+        const lines = installLines(await $pubsub.install())
+        await print(`${lines.join('\n') || 'Everything is in place already.'}\n`)
       }),
     )
-}
-
-function lines({ engine, created, replaced, dropped }: InstallReport): string[] {
-  const done = [
-    ...(engine.from === engine.to ? [] : [`engine: version ${engine.from} -> ${engine.to}`]),
-    ...created.map((trigger) => `created ${trigger}`),
-    ...replaced.map((trigger) => `replaced ${trigger}`),
-    ...dropped.map((trigger) => `dropped ${trigger}`),
-  ]
-  return done.length > 0 ? done : ['Everything is in place already.']
 }

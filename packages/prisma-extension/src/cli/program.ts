@@ -1,12 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { Command, type CommanderError, type CommandUnknownOpts } from '@commander-js/extra-typings'
+import { checkCommand } from './check.js'
 import { deadCommand } from './dead.js'
 import { doctorCommand } from './doctor.js'
 import { exitCodes } from './exit-code.js'
 import { installCommand } from './install.js'
 import { listenCommand } from './listen.js'
+import { migrateCommand } from './migrate.js'
 import { processCommand } from './process.js'
 import { sqlCommand } from './sql.js'
+import { statusCommand } from './status.js'
+import { watchCommand } from './watch.js'
 
 const help = `
 <module> is a TypeScript or JavaScript file that exports the Prisma Client with the pubsub extension, and imports
@@ -14,20 +18,25 @@ whatever declares listeners on it. It exports the client as its default or as "p
 returns it.
 
 Examples:
+  $ pgpubsub migrate src/listeners.ts             write a migration of Prisma with what is declared
+  $ pgpubsub check src/listeners.ts               whether the database has what is declared
   $ pgpubsub install src/listeners.ts             bring the database to what is declared, at each deploy
   $ pgpubsub sql src/listeners.ts > install.sql   the same as SQL, for a migration or a review
   $ pgpubsub listen src/listeners.ts              handle changes, until SIGTERM or Ctrl-C
   $ pgpubsub process src/listeners.ts             handle what is ready, and end: for cron
+  $ pgpubsub watch src/listeners.ts               what waits, runs and is dead, drawn again and again
   $ pgpubsub dead list src/listeners.ts           what has used up its attempts; retry and discard it
   $ pgpubsub doctor src/listeners.ts              what is wrong with the database, and what to do about it
 
 Exit codes:
   ${exitCodes.stopped}  done; for listen: stopped by a signal
-  ${exitCodes.failure}  it failed: the database cannot be reached, the module throws, …; for doctor: there is a problem
+  ${exitCodes.failure}  it failed: the database cannot be reached, the module throws, …; for doctor: there is a
+     problem; for check: what is installed is not what is declared; for migrate --check: a migration is missing
   ${exitCodes.usage}  wrong usage: an option, a listener's name, a module without a client
+  ${exitCodes.unknown}  check could not tell: the database cannot be reached, or the role may not look
   A second signal while listen stops ends it at once, with 128 and the signal's number (130, 143).`
 
-/** The command line: `pgpubsub listen | process | install | sql | dead | doctor`. */
+/** The command line: `pgpubsub listen | process | migrate | check | install | sql | status | watch | dead | doctor`. */
 export function program(): Command {
   const pgpubsub = new Command('pgpubsub')
     .description(
@@ -39,16 +48,11 @@ export function program(): Command {
     .showHelpAfterError('(--help shows what there is)')
     .addHelpText('after', help)
     .exitOverride(exit)
-  for (const command of [
-    listenCommand(),
-    processCommand(),
-    installCommand(),
-    sqlCommand(),
-    deadCommand(),
-    doctorCommand(),
-  ]) {
-    pgpubsub.addCommand(inheriting(command, pgpubsub))
-  }
+  const commands = [
+    ...[listenCommand(), processCommand(), migrateCommand(), checkCommand(), installCommand(), sqlCommand()],
+    ...[statusCommand(), watchCommand(), deadCommand(), doctorCommand()],
+  ]
+  for (const command of commands) pgpubsub.addCommand(inheriting(command, pgpubsub))
   return pgpubsub
 }
 

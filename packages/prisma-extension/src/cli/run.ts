@@ -6,13 +6,19 @@ import { createLog, type LogOptions } from './log.js'
 
 const closingMs = 5_000
 
+interface RunOptions extends LogOptions {
+  logTo: 1 | 2
+  /** The exit code where the work could not be done. @default 1 */
+  failureCode?: number
+}
+
 /**
  * Imports the module's client, or opens the one given, logs what its engine says to `logTo`, does the work of a command, closes the client, and
  * ends the process, with the exit code that the work returns. Whatever the module left open does not keep it alive.
  */
 export async function run(
   module: string | (() => ExtendedClient),
-  options: LogOptions & { logTo: 1 | 2 },
+  options: RunOptions,
   work: (client: ExtendedClient, log: Logger) => Promise<number | void>,
 ): Promise<never> {
   process.once('uncaughtException', (error) => fail(error, options))
@@ -35,7 +41,7 @@ async function close(client: ExtendedClient): Promise<void> {
 }
 
 /** One line for whoever made the mistake; the stack for whoever asks for it. */
-function fail(error: unknown, options: LogOptions): never {
+function fail(error: unknown, options: RunOptions): never {
   const stack = options.logLevel === 'debug'
   if (options.logFormat === 'json') {
     // said in any case, however quiet the log is
@@ -45,5 +51,5 @@ function fail(error: unknown, options: LogOptions): never {
     console.error(`pgpubsub: ${describe(error)}`)
     if (stack) console.error(error)
   }
-  return process.exit(exitCodeOf(error))
+  return process.exit(exitCodeOf(error, options.failureCode))
 }

@@ -17,14 +17,16 @@ const migrations: readonly ((schemaName: string) => string)[] = [
 /** The engine version that this code installs and needs: the number of its newest migration. */
 export const engineVersion = migrations.length
 
-/** SQL that brings the engine's schema up to date from wherever it is; applied again it changes nothing. */
-export function engineSql(schemaName: string): string {
+/**
+ * SQL that brings the engine's schema up to date from wherever it is; applied again it changes nothing.
+ * @param from a version that it has at least: what came before is left out
+ */
+export function engineSql(schemaName: string, from = 0): string {
   const schema = identifier(schemaName)
   const head = `create schema if not exists ${schema};
 create table if not exists ${schema}.migration (number integer primary key, applied_at timestamptz not null default now());`
-  return [head, ...migrations.map((migration, index) => onlyOnce(schema, index + 1, migration(schemaName)))].join(
-    '\n\n',
-  )
+  const steps = migrations.map((migration, index) => onlyOnce(schema, index + 1, migration(schemaName))).slice(from)
+  return (from === 0 ? [head, ...steps] : steps).join('\n\n')
 }
 
 function onlyOnce(schema: string, number: number, statements: string): string {
