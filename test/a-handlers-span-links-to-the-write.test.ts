@@ -1,7 +1,8 @@
-import { SpanKind, SpanStatusCode } from '@opentelemetry/api'
+import { context, createTraceState, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import * as conventions from '@opentelemetry/semantic-conventions/incubating'
 import { Discard, FailedChanges } from '@pgpubsub/core'
 import { openTelemetry } from '@pgpubsub/prisma-extension/opentelemetry'
+import { z } from 'zod'
 import { countingProxy } from './support/counting-proxy.ts'
 import { createItems, onItem } from './support/items.ts'
 import {
@@ -127,6 +128,36 @@ test('a worker that was started by a request does not belong to it', async ({ da
   expect(span?.links).toEqual([])
 })
 
+test('process() does not belong to the request that calls it', async ({ database }) => {
+  const prisma = database.prisma({ instrumentation })
+  prisma.media.onPostSave('scan', () => {})
+  await prisma.$pubsub.install()
+  const request = await inSpan('request', () => prisma.media.create({ data: { url } }))
+  await inSpan('cron', () => prisma.$pubsub.process())
+  const [span] = await endedSpans('process scan', 1)
+  expect(span?.parentSpanContext).toBeUndefined()
+  expect(linkedIds(span!)).toEqual([idOf(request)])
+})
+
+test.for(['durable', 'broadcast'] as const)(
+  'a message of a channel is traced like a change: %s',
+  async (delivery, { database }) => {
+    const prisma = database.prisma({ instrumentation, ...quick })
+    const scanned = prisma.$pubsub.channel('scanned', z.number())
+    scanned.on({ name: 'mail', delivery }, () => {})
+    await prisma.$pubsub.install()
+    await prisma.$pubsub.listen()
+    const requests = [
+      await inSpan('alone', () => scanned.publish(1)),
+      await inSpan('in a context', () => prisma.$pubsub.withContext({ userId: 7 }, () => scanned.publish(2))),
+      await inSpan('in a transaction', () => prisma.$transaction((tx) => scanned.publish(3, { tx }))),
+    ]
+    const spans = await endedSpans('process mail', 3)
+    expect(spans.flatMap(linkedIds).sort()).toEqual(requests.map(idOf).sort())
+    expect(spans[0]?.attributes['pgpubsub.change.operation']).toBe('message')
+  },
+)
+
 test.for([{}, { transactional: true }, { lease: { seconds: 60 } }])(
   'what a handler writes links to the handler, with %j',
   async (options, { database }) => {
@@ -211,15 +242,26 @@ describe('a traceparent of the context', () => {
     '["traceparent"]',
     'null "traceparent"',
     '"traceparent"',
-  ])('harms nobody when it is %s', async (context, { database }) => {
+  ])('harms nobody when it is %s', async (text, { database }) => {
     await traced(database, () => {})
     await database.pool.query(
-      `begin; set local pgpubsub.notification_context = '${context}'; insert into media (url) values ('a'); commit`,
+      `begin; set local pgpubsub.notification_context = '${text}'; insert into media (url) values ('a'); commit`,
     )
     const [span] = await endedSpans('process scan', 1)
     expect(span?.links).toEqual([])
     await database.drained()
   })
+})
+
+test('the tracestate of the active span is stored too', async ({ database }) => {
+  const prisma = await traced(database, () => {})
+  const traceState = createTraceState('vendor=value')
+  const request = { traceId: '0af7651916cd43dd8448eb211c80319c', spanId: 'b7ad6b7169203331', traceFlags: 1, traceState }
+  await context.with(trace.setSpanContext(context.active(), request), () =>
+    prisma.media.create({ data: { url } }).then(),
+  )
+  const [span] = await endedSpans('process scan', 1)
+  expect(span?.links[0]?.context.traceState?.serialize()).toBe('vendor=value')
 })
 
 test('the stored context has the trace beside its own members', async ({ database }) => {

@@ -196,8 +196,7 @@ export class PubSub {
   async listen(options: ListenOptions = {}): Promise<Worker> {
     const listeners = chosenListeners(this.#listeners, options)
     if (!this.#connections.canListen) refuseBroadcasts(listeners)
-    const start = () => this.#start(listeners)
-    const worker = this.#instrumentation ? this.#instrumentation.inBackground(start) : start()
+    const worker = this.#inBackground(() => this.#start(listeners))
     this.#workers.add(worker)
     const durable = listeners.filter(({ definition }) => definition.delivery === 'durable').length
     this.#consumers += durable
@@ -243,7 +242,7 @@ export class PubSub {
     const resolved = resolveProcessOptions(this.#listeners, options)
     this.#consumers += resolved.listeners.length
     try {
-      return await this.#process(resolved)
+      return await this.#inBackground(() => this.#process(resolved))
     } finally {
       this.#consumers -= resolved.listeners.length
     }
@@ -267,6 +266,11 @@ export class PubSub {
     })
     this.#processings.add(processing)
     return processing.result.finally(() => this.#processings.delete(processing))
+  }
+
+  /** What the engine does by itself belongs to nobody's trace, whoever asks for it. */
+  #inBackground<T>(work: () => T): T {
+    return this.#instrumentation ? this.#instrumentation.inBackground(work) : work()
   }
 
   /** A batch holds a connection while its handlers run, and no listener may wait for another's. */
