@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { carryContext } from '@pgpubsub/core'
 import pg from 'pg'
+import { z } from 'zod'
 import { adapters, type RecordingClient, recordingClient } from './support/contexts.ts'
 import { createItems, onItem } from './support/items.ts'
-import { describe, expect, type TestDatabase, test } from './support/test.ts'
+import { describe, expect, type TestDatabase, test, vi } from './support/test.ts'
 
 const url = 'file:///a'
 
@@ -184,4 +185,32 @@ test('the core mutes what a pool that carries contexts writes', async ({ databas
   expect(await count(database)).toBe(0)
   await pool.query('insert into item values (2, 2)')
   expect(await count(database)).toBe(3)
+})
+
+test('what is published on a channel is muted as well, in a transaction and outside of any', async ({ database }) => {
+  const prisma = database.prisma()
+  const channel = prisma.$pubsub.channel('words', z.string())
+  channel.on('hear', () => {})
+  await prisma.$pubsub.install()
+  await prisma.$pubsub.mute(async () => {
+    await channel.publish('muted')
+    await prisma.$transaction((tx) => channel.publish('muted', { tx }))
+    await prisma.$executeRaw`select pgpubsub.publish('words', '"muted"')`
+  })
+  expect(await count(database)).toBe(0)
+  await channel.publish('heard')
+  expect((await database.notifications()).map((message) => message.new)).toEqual(['heard'])
+})
+
+test('no broadcast is sent of muted writes', async ({ database }) => {
+  await createItems(database)
+  const engine = database.core()
+  const heard: unknown[] = []
+  onItem(engine, { delivery: 'broadcast' }, (change) => heard.push(change.new?.id))
+  await engine.install()
+  await engine.listen()
+  await database.sql(`begin; select pgpubsub.mute(); insert into item values (1, 1); commit`)
+  await database.sql('insert into item values (2, 2)')
+  await vi.waitFor(() => expect(heard).toContain(2))
+  expect(heard).toEqual([2])
 })

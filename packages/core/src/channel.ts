@@ -7,7 +7,7 @@ import type { Listener } from './listener.js'
 import type { Message } from './message.js'
 import { checkName, type Given, type ListenerDefaults } from './options.js'
 import { PayloadFormat } from './payload.js'
-import { currentJson } from './publish/context.js'
+import { currentJson, mutedSetting } from './publish/context.js'
 import type { PayloadType } from './publish/message-json.js'
 import { publish } from './publish/publish.js'
 import { type InputOf, isStandardSchema, type OutputOf, type StandardSchema } from './standard-schema.js'
@@ -66,6 +66,7 @@ export class Channel<S extends StandardSchema, Transaction = Queryable> {
     const { database, engineSchema } = this.#options
     // a transaction has its context already, as it has for the changes made in it
     const context = tx === undefined ? currentJson() || null : null
+    if (context === mutedSetting) return
     await publish(await database(tx), engineSchema, { channel: this.name, json, key: key ?? null, context })
   }
 

@@ -97,7 +97,6 @@ ${assigned((row) => `to_jsonb(${row})`)}
 ${assigned((row) => `${schema}.row_to_jsonb_by_column(${row})`)}
   end;${before ? `\n  ${beRunning}` : ''}
   ${publishing(engine, definition, table, operation)}
-  -- a BEFORE trigger that returned null would cancel the user's write
   return ${returned};
 end`
 }

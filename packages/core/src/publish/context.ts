@@ -70,10 +70,11 @@ export function currentContext(): Context {
   return currentScope()?.context ?? {}
 }
 
-/** What a write is to be stored with now, as JSON: the running context and trace; '' for neither. */
+/** What a write is to be stored with now, as JSON: the running context and trace; '' for neither, or {@link mutedSetting}. */
 export function currentJson(): string {
   const scope = currentScope()
   const json = scope?.json ?? ''
+  if (json === mutedSetting) return json
   const trace = shared.currentTrace?.()
   return trace ? withTrace(json, scope?.context, trace) : json
 }

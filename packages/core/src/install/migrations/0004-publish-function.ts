@@ -1,4 +1,4 @@
-import { contextOf, engineIn } from '../../publish/notification.js'
+import { contextOf, engineIn, unlessMuted } from '../../publish/notification.js'
 import { dollarTag, literal } from '../../quote.js'
 
 /**
@@ -19,7 +19,7 @@ export const publishFunction = (schemaName: string) => {
     payload_or_null constant jsonb := coalesce(publish.payload, 'null');
     context_or_setting constant jsonb :=
       case when publish.context is null then ${contextOf(engine)} else ${schema}.context_of(publish.context::text) end;
-  begin
+  begin${unlessMuted(engine, '')}
     for listener in
       select l.name, l.definition ->> 'order' = 'row' as in_order, l.definition ->> 'wake' as wake, l.notify_channel
       from ${schema}.listener l where l.channel = publish.channel
