@@ -132,6 +132,31 @@ test('a key that is too large is left out, and so is everything where there is n
   expect(noted[2]).toMatchObject({ operation: 'insert', old: null, new: {}, truncated: true })
 })
 
+test('at the very limit a change is sent or truncated, a message sent or refused, and nothing else happens', async ({
+  database,
+}) => {
+  await createItems(database, 'id int primary key, value text')
+  const core = database.core(noPoll)
+  let whole = 0
+  let truncated = 0
+  onItem(core, broadcast, (change) => ('truncated' in change && change.truncated ? truncated++ : whole++))
+  const channel = core.channel('a', z.string())
+  let told = 0
+  channel.on({ name: 'messages', ...broadcast, concurrency: 1 }, () => void told++)
+  await core.install()
+  await core.listen()
+  await database.sql(`insert into item select n, repeat('x', n) from generate_series(7700, 7999) n`)
+  await vi.waitFor(() => expect(whole + truncated).toBe(300))
+  expect([whole > 0, truncated > 0]).toEqual([true, true])
+  const publishing = Array.from({ length: 160 }, (_, index) => channel.publish('x'.repeat(7_790 + index)))
+  const refused = (await Promise.allSettled(publishing)).flatMap((one) =>
+    one.status === 'rejected' ? [one.reason] : [],
+  )
+  await vi.waitFor(() => expect(told).toBe(160 - refused.length))
+  expect(told).toBeGreaterThan(0)
+  expect([...new Set(refused.map(({ code }) => code))]).toEqual(['PGPUBSUB_INVALID_MESSAGE'])
+})
+
 test('a message that is too large is refused, also in a transaction, and from SQL', async ({ database }) => {
   const prisma = database.prisma(noPoll)
   const channel = prisma.$pubsub.channel('a', z.string())

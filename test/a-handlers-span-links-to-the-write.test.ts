@@ -397,3 +397,17 @@ test('the option takes what openTelemetry() returns, and nothing else', ({ datab
     'instrumentation must be what openTelemetry() returns',
   )
 })
+
+test.for(['durable', 'broadcast'] as const)(
+  'the span of a handler links to the span that published, %s',
+  async (delivery, { database }) => {
+    const core = database.core({ instrumentation, ...quick })
+    const channel = core.channel('numbers', z.number())
+    channel.on({ name: 'scan', delivery }, () => {})
+    await core.install()
+    await core.listen()
+    const request = await inSpan('request', () => channel.publish(1))
+    const [span] = await endedSpans('process scan', 1)
+    expect(span?.links).toEqual([{ context: { ...request.spanContext(), isRemote: true } }])
+  },
+)

@@ -1,3 +1,5 @@
+import type { Message } from '@pgpubsub/prisma-extension'
+import { advance, drain, waitFor } from '@pgpubsub/prisma-extension/testing'
 import { z } from 'zod'
 import { gate } from './support/gate.ts'
 import { noPoll } from './support/items.ts'
@@ -181,6 +183,24 @@ test('leases, lists, attempts and dead letters are those of every listener', asy
   await prisma.$pubsub.deadLetters.retry({ listener: 'failing' })
   await vi.waitFor(() => expect(failed).toHaveBeenLastCalledWith(expect.objectContaining({ dead: true })))
   expect(failed).toHaveBeenCalledTimes(2)
+})
+
+test('process() and the test kit handle messages too, and pass over broadcasts', async ({ database }) => {
+  const prisma = database.prisma({ defaults: { backoff: () => 60_000 } })
+  const channel = prisma.$pubsub.channel('numbers', z.number())
+  channel.on('one', async ({ payload, attempt }) => {
+    if (attempt === 1 && payload === 1) throw new Error('later')
+    if (payload > 1) await channel.publish(payload - 1)
+  })
+  channel.on({ name: 'all', delivery: 'broadcast' }, () => {})
+  await prisma.$pubsub.install()
+  await channel.publish(3)
+  expect(await prisma.$pubsub.process({ max: 1 })).toEqual({ processed: 1, remaining: 1 })
+  await drain(prisma, { failures: 'return' })
+  expect(await advance(prisma, 60_000)).toBe(1)
+  const last = waitFor<Message<number>>(prisma, 'one', ({ payload }) => payload === 1)
+  await drain(prisma)
+  expect(await last).toMatchObject({ payload: 1, attempt: 2, channel: 'numbers' })
 })
 
 test('the core publishes in a transaction of pg, and stops a handler that is told to', async ({ database }) => {

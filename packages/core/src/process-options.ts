@@ -44,7 +44,10 @@ export function resolveProcessOptions(declared: ListenerRegistry, options: Proce
     throw invalid('signal of process must be the signal of an AbortController.')
   }
   return {
-    listeners: chosenListeners(declared, listeners ? { listeners } : {}),
+    // of a broadcast nothing is stored
+    listeners: chosenListeners(declared, listeners ? { listeners } : {}).filter(
+      ({ definition }) => definition.delivery === 'durable',
+    ),
     max: max === undefined ? Number.POSITIVE_INFINITY : positiveInteger('process', 'max', max),
     maxMs: maxMs === undefined ? null : timerMilliseconds('process', 'maxMs', maxMs),
     signal: signal ?? null,
