@@ -533,3 +533,39 @@ test('a broadcast tells whether it was truncated, and has none of the options of
   // @ts-expect-error nothing is leased
   channel.on({ name: 'a', delivery: 'broadcast', lease: { seconds: 1 } }, () => {})
 })
+
+test('a schema decides what the handler is given, as far as it tells', () => {
+  const schema = z.object({
+    new: z.object({ title: z.string(), size: z.coerce.number() }),
+    context: z.object({ userId: z.int() }),
+  })
+  prisma.media.onPostInsert({ name: 'a', schema }, (change) => {
+    expectTypeOf(change.new).toEqualTypeOf<{ title: string; size: number }>()
+    expectTypeOf(change.context.userId).toEqualTypeOf<number>()
+    expectTypeOf(change.old).toEqualTypeOf<null>()
+    expectTypeOf(change.id).toEqualTypeOf<bigint>()
+  })
+  prisma.media.onPostSave({ name: 'a', schema: z.object({ context: z.object({ userId: z.int() }) }) }, (change) => {
+    expectTypeOf(change.context.userId).toEqualTypeOf<number>()
+    if (change.operation === 'insert') expectTypeOf(change.old).toEqualTypeOf<null>()
+    else expectTypeOf(change.old.title).toEqualTypeOf<string | null>()
+  })
+  prisma.media.onPostInsert({ name: 'a', schema, batch: { size: 2 }, transactional: true }, ([change]) => {
+    expectTypeOf(change?.new.title).toEqualTypeOf<string | undefined>()
+    change?.tx.media.count()
+  })
+  prisma.media.onPostInsert(
+    {
+      name: 'a',
+      upcast: ({ old, new: row }, version) => {
+        expectTypeOf(version).toEqualTypeOf<string | null>()
+        return { old, new: row && { ...row, headline: row.title } }
+      },
+    },
+    () => {},
+  )
+  // @ts-expect-error no schema
+  prisma.media.onPostInsert({ name: 'a', schema: { title: 'string' } }, () => {})
+  // @ts-expect-error it returns no rows
+  prisma.media.onPostInsert({ name: 'a', upcast: () => ({ title: 'a' }) }, () => {})
+})

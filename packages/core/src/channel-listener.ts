@@ -5,7 +5,7 @@ import { type ListenerDefaults, type ListenerOptions, resolveListenerOptions } f
 export const messageOrders = ['key', 'none'] as const
 
 /** Options of a listener on a channel. */
-export interface ChannelListenerOptions extends Omit<ListenerOptions, 'order'> {
+export interface ChannelListenerOptions extends Omit<ListenerOptions, 'order' | 'schema' | 'upcast'> {
   /**
    * `'key'`: messages that were published with the same `key` are handled one after another, in the order in which they
    * were published; those without a key in any order, as all are with `'none'`.

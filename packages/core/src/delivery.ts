@@ -7,6 +7,7 @@ export type Delivery = (typeof deliveries)[number]
 /** Options that are about what is stored. */
 export const durableOptions = [
   ...['order', 'wake', 'batchSize', 'attempts', 'backoff', 'highWaterMark', 'transactional', 'lease', 'batch'],
+  ...['schema', 'upcast'],
 ] as const
 
 /** What a listener of broadcasts cannot have. */

@@ -6,6 +6,8 @@ import type { Instrumentation } from './instrumentation.js'
 import type { Message } from './message.js'
 import type { When } from './publish/condition.js'
 import type { Table } from './publish/table.js'
+import type { StandardSchema } from './standard-schema.js'
+import type { Upcast } from './stored-change.js'
 
 export const wakeModes = ['idle', 'always', 'never'] as const
 /** When the trigger sends a NOTIFY: to a sleeping worker only, for every change, or not at all (workers poll). */
@@ -72,6 +74,8 @@ export interface ListenerDefinition {
   /** What its rows must be like for a change to be stored; `null`: as they are. */
   readonly when: When | null
   readonly stored: StoredColumns
+  /** Of the shape that its rows have, stored with each change; null: none is. */
+  readonly version: string | null
   readonly order: OrderMode
   readonly wake: WakeMode
   readonly delivery: Delivery
@@ -104,6 +108,10 @@ export interface ConsumeOptions {
   readonly leaseMs: number | null
   /** The handler takes several changes at once; null: one. */
   readonly batch: BatchSettings | null
+  /** What a change must satisfy that is given to the handler; null: anything will do. */
+  readonly schema: StandardSchema | null
+  /** For changes that were stored by another version; null: they are read as they are. */
+  readonly upcast: Upcast | null
   /** As many stored notifications make writers wait that ask for capacity; null: no number does. */
   readonly highWaterMark: number | null
 }

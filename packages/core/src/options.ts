@@ -21,6 +21,9 @@ import {
   type WakeMode,
   wakeModes,
 } from './listener.js'
+import { type Reading, resolveReading } from './reading.js'
+import type { StandardSchema } from './standard-schema.js'
+import type { Upcast } from './stored-change.js'
 
 /** Options that every listener takes, whatever it listens to. */
 export interface ListenerOptions {
@@ -100,6 +103,24 @@ export interface ListenerOptions {
    */
   delivery?: Delivery
   /**
+   * What a stored change must satisfy: a schema of zod 4, or of any library of the Standard Schema. It is given the change, and what
+   * it makes of `old`, `new` or `context` is what the handler gets. A change that does not satisfy it becomes a dead letter at once,
+   * with the schema's error.
+   * @example
+   * schema: z.object({ new: z.object({ size: z.number().positive() }), context: z.object({ userId: z.number() }) })
+   * @default none: anything will do
+   */
+  schema?: StandardSchema
+  /**
+   * Makes of a change that was stored before a migration one of the present shape. It is given the change as it is stored, its
+   * rows by the names of their columns in the values of JSON, and returns the rows as they would be stored now. Called for what was
+   * stored by another version, before the rows become those of the handler and before `schema`. What it throws makes a dead letter.
+   * @example
+   * upcast: (change) => ({ ...change, new: change.new && { ...change.new, headline: change.new.title } })
+   * @default none: columns that are gone are left out, new ones are null
+   */
+  upcast?: Upcast
+  /**
    * How many notifications may be stored before `waitForCapacity` makes writers wait, until at most half of that is left.
    * @default none: never full
    */
@@ -110,8 +131,17 @@ export interface ListenerOptions {
 export type Given<O, C, Tx> = O extends { delivery: 'broadcast' }
   ? Broadcast<C>
   : O extends { batch: object }
-    ? readonly WithTx<O, C, Tx>[]
-    : WithTx<O, C, Tx>
+    ? readonly WithTx<O, Checked<O, C>, Tx>[]
+    : WithTx<O, Checked<O, C>, Tx>
+
+/** The change with what its schema makes of it. */
+type Checked<O, C> = O extends
+  | { schema: StandardSchema<infer _, infer Output> }
+  | { changeSchema: StandardSchema<infer _, infer Output> }
+  ? C extends unknown
+    ? Omit<C, keyof Output> & Output
+    : never
+  : C
 
 type WithTx<O, C, Tx> = O extends { transactional: true } ? Transactional<C, Tx> : C
 
@@ -122,7 +152,10 @@ export type Transactional<C, Tx> = C & {
 }
 
 /** Defaults for every listener of one `PubSub`: what does not decide what a handler is given. */
-export type ListenerDefaults = Omit<ListenerOptions, 'name' | 'transactional' | 'lease' | 'batch' | 'delivery'>
+export type ListenerDefaults = Omit<
+  ListenerOptions,
+  'name' | 'transactional' | 'lease' | 'batch' | 'delivery' | 'schema' | 'upcast'
+>
 
 /** {@link ListenerOptions} after {@link resolveListenerOptions}: nothing is optional any more. */
 export interface ResolvedListenerOptions extends ConsumeOptions {
@@ -148,6 +181,7 @@ export function resolveListenerOptions(
     delivery,
     ...resolve(where, { ...defaults, ...withoutUndefined(options) }),
     ...resolveHandling(where, options),
+    ...resolveReading(where, options),
   }
   if (delivery === 'durable') return resolved
   checkBroadcastOptions(where, options)
@@ -178,7 +212,7 @@ export function checkDefaults(defaults: ListenerDefaults): ListenerDefaults {
 function resolve(
   where: string,
   given: ListenerDefaults,
-): Omit<ResolvedListenerOptions, 'name' | 'delivery' | keyof Handling> {
+): Omit<ResolvedListenerOptions, 'name' | 'delivery' | keyof Handling | keyof Reading> {
   return {
     order: oneOf(where, 'order', orderModes, given.order ?? 'row'),
     wake: oneOf(where, 'wake', wakeModes, given.wake ?? 'idle'),

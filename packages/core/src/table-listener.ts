@@ -1,17 +1,20 @@
 import { type Operation, operations } from './change.js'
-import { invalid, oneOf } from './check.js'
+import { invalid, oneOf, show } from './check.js'
 import { PubSubError } from './errors.js'
 import { type Level, type Listener, levels, type StoredColumns } from './listener.js'
 import { type ListenerDefaults, type ListenerOptions, resolveListenerOptions } from './options.js'
 import { readWhen } from './publish/filter.js'
 import { columnField, type TableFilter } from './publish/table-filter.js'
+import type { StandardSchema } from './standard-schema.js'
 
 /** A listener on a table, by the database's own names. */
-export interface TableListenerOptions extends ListenerOptions {
+export interface TableListenerOptions extends Omit<ListenerOptions, 'schema'> {
   /** The table's name. */
   table: string
   /** @default 'public' */
   schema?: string
+  /** What a stored change must satisfy: `schema` of listeners on models. @default none: anything will do */
+  changeSchema?: StandardSchema
   /** @default insert, update and delete */
   operations?: readonly Operation[]
   /** `'before'` records before the write is done; it never alters or cancels it. @default 'after' */
@@ -37,6 +40,8 @@ export interface TableListenerOptions extends ListenerOptions {
   select?: readonly string[]
   /** Store the key's columns alone. @default false */
   keysOnly?: boolean
+  /** Of the table's shape: stored with each change, and told to `upcast` where it was another. Yours to change with a migration. @default none */
+  version?: string
 }
 
 /** A row as PostgreSQL's `to_jsonb` writes it. */
@@ -48,7 +53,10 @@ export function tableListener(
   handler: Listener['handler'],
   defaults: ListenerDefaults,
 ): Listener {
-  const { name, order, wake, delivery, ...consume } = resolveListenerOptions(options, defaults)
+  const { name, order, wake, delivery, ...consume } = resolveListenerOptions(
+    { ...options, schema: options.changeSchema } as ListenerOptions,
+    defaults,
+  )
   if (typeof options.table !== 'string' || options.table === '') {
     throw new PubSubError('PGPUBSUB_INVALID_OPTION', `table of listener "${name}" must be the name of a table.`)
   }
@@ -87,6 +95,7 @@ export function tableListener(
       columns: options.columns ?? null,
       when: filtered.when,
       stored: storedColumns(name, options),
+      version: versionOf(name, options),
       order,
       wake,
       delivery,
@@ -96,6 +105,17 @@ export function tableListener(
     fieldName: (column) => column,
     handler,
   }
+}
+
+function versionOf(listener: string, { version, upcast }: TableListenerOptions): string | null {
+  if (version === undefined && upcast) {
+    throw invalid(
+      `Listener "${listener}" has upcast and no version: say which one the table has now, like version: '2'.`,
+    )
+  }
+  if (version === undefined) return null
+  if (typeof version === 'string' && version !== '') return version
+  throw invalid(`version of listener "${listener}" must be a text; it is ${show(version)}.`)
 }
 
 /** @throws PGPUBSUB_INVALID_OPTION where PostgreSQL has no such trigger. */

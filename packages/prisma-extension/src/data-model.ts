@@ -7,8 +7,6 @@ export interface Field {
   /** `'Int'`, `'DateTime'` …, or the name of an enum. */
   readonly type: string
   readonly isList: boolean
-  /** For an enum whose values are mapped: the database's value → Prisma's. */
-  readonly enumValues: ReadonlyMap<string, string> | null
   /** For an enum: Prisma's value → the database's, of all its values. */
   readonly members: ReadonlyMap<string, string> | null
   /** The `Xml` of `@db.Xml`; null where the field has the usual type. */
@@ -68,7 +66,6 @@ function toField(model: string, text: SchemaText) {
     column: dbName ?? name,
     type,
     isList: text.lists.has(`${model}.${name}`),
-    enumValues: kind === 'enum' ? (text.enums.get(type) ?? new Map()) : null,
     members: kind === 'enum' ? membersOf(type, text) : null,
     nativeType: text.nativeTypes.get(`${model}.${name}`) ?? null,
     enumType: kind === 'enum' ? (text.enumTypes.get(type) ?? { schema: 'public', name: type }) : null,

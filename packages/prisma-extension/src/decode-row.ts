@@ -81,10 +81,10 @@ function numberTexts(text: string): Stored {
 
 /** Decodes a value that is there. */
 function fieldDecoder(field: Field): (stored: Stored) => unknown {
-  const decode = field.enumValues ? enumDecoder(field.enumValues) : (scalarDecoders[field.type] ?? ((stored) => stored))
+  const decode = field.members ? enumDecoder(field.members) : (scalarDecoders[field.type] ?? ((stored) => stored))
   if (!field.isList) return decode
   const decodeElement = (stored: Stored) => (stored === null ? null : decode(stored))
-  return (stored) => (Array.isArray(stored) ? stored.map(decodeElement) : [])
+  return (stored) => (Array.isArray(stored) ? stored.map(decodeElement) : unreadableAs())
 }
 
 /** Parses the json that jsonb could not hold, as json with a NUL character, where it was kept as text. */
@@ -97,26 +97,58 @@ function parseKeptTexts(stored: Record<string, Stored>, jsonColumns: ReadonlySet
   }
 }
 
-const enumDecoder = (values: ReadonlyMap<string, string>) => (stored: Stored) => values.get(stored as string) ?? stored
+/** A value of another type than the field has now: a migration has changed it. */
+const unreadableAs = (): never => {
+  throw new TypeError()
+}
+
+/** Where the schema's text is missing, no value is known, and each stays as it is. */
+function enumDecoder(members: ReadonlyMap<string, string>) {
+  const values = new Map([...members].map(([member, value]) => [value, member]))
+  return (stored: Stored) => values.get(stored as string) ?? (values.size === 0 ? stored : unreadableAs())
+}
 
 const scalarDecoders: Record<string, (stored: Stored) => unknown> = {
-  String: String,
-  // an oid is text in jsonb
-  Int: Number,
-  BigInt: (stored) => BigInt(stored as string | number),
-  // a number, or as text NaN, Infinity, -Infinity
-  Float: Number,
+  String: (stored) => (typeof stored === 'string' ? stored : textOf(stored)),
+  Boolean: (stored) => (typeof stored === 'boolean' ? stored : booleanOf(stored)),
+  Int: (stored) => (Number.isInteger(stored) ? stored : integerOf(stored)),
+  BigInt: (stored) => BigInt(textOf(stored) || unreadableAs()),
+  Float: (stored) => (typeof stored === 'number' ? stored : floatOf(stored)),
   Decimal: (stored) => new Decimal(decimalText(stored)),
-  DateTime: (stored) => toDate(String(stored)),
-  // \xdeadbeef
-  Bytes: (stored) => new Uint8Array(Buffer.from(String(stored).slice(2), 'hex')),
+  DateTime: (stored) => toDate(textOf(stored)),
+  Bytes: (stored) => bytesOf(textOf(stored)),
+}
+
+function textOf(stored: Stored): string {
+  return typeof stored === 'object' ? unreadableAs() : String(stored)
+}
+
+const booleanOf = (stored: Stored) => stored === 'true' || (stored === 'false' ? false : unreadableAs())
+
+/** An oid is text in jsonb. */
+const integerOf = (stored: Stored) =>
+  typeof stored === 'string' && /^[+-]?\d+$/.test(stored) ? Number(stored) : unreadableAs()
+
+/** As text come NaN, Infinity and -Infinity. */
+function floatOf(stored: Stored): number {
+  const number = stored === '' ? Number.NaN : Number(textOf(stored))
+  return Number.isNaN(number) && stored !== 'NaN' ? unreadableAs() : number
+}
+
+/** `\xdeadbeef` */
+function bytesOf(text: string): Uint8Array {
+  const bytes = new Uint8Array(Buffer.from(text.slice(2), 'hex'))
+  // what is not hexadecimal ends it
+  return text.startsWith('\\x') && bytes.length * 2 === text.length - 2 ? bytes : unreadableAs()
 }
 
 /** `money` is stored as text, as the database's `lc_monetary` writes it: `-$1,234.50`, `1.234,50 €`, `(£3.00)`. */
 function decimalText(stored: Stored): string | number {
   if (typeof stored === 'number') return stored
-  const text = String(stored)
+  const text = textOf(stored)
   if (!/\d/.test(text) || /^[\d.eE+-]+$/.test(text)) return text
+  // no currency has more letters than three: it is another text
+  if (/\p{L}.*\p{L}.*\p{L}.*\p{L}/u.test(text)) return unreadableAs()
   const number = text.replace(/^\D+/, '').replace(/\D+$/, '')
   // two digits, or one, behind the last separator are cents: groups of thousands have three
   const [, whole, cents] = /^(.*?)(?:[.,](\d\d?))?$/.exec(number) as unknown as [string, string, string?]
@@ -133,8 +165,9 @@ const timestamp = /^(\d{4,})(-\d\d-\d\d)(?:T([\d:.]+))?(?:\+00:00)?( BC)?$/
  */
 function toDate(text: string): Date {
   if (plainTimestamp.test(text)) return plainDate(text)
-  if (/^\d{2}:/.test(text)) return new Date(`1970-01-01T${text.replace(/[+-]\d{2}(?::\d{2}){0,2}$/, '')}Z`)
-  const [, year, day, time = '00:00:00', bc] = timestamp.exec(text) ?? []
+  if (/^\d{2}:\d{2}:/.test(text)) return new Date(`1970-01-01T${text.replace(/[+-]\d{2}(?::\d{2}){0,2}$/, '')}Z`)
+  if (/^-?infinity$/.test(text)) return new Date(Number.NaN)
+  const [, year, day, time = '00:00:00', bc] = timestamp.exec(text) ?? unreadableAs()
   return new Date(`${isoYear(bc ? 1 - Number(year) : Number(year))}${day}T${time}Z`)
 }
 

@@ -35,8 +35,10 @@ export {
   type RetryTime,
   type Severity,
   type StandardSchema,
+  type StoredChange,
   silentLogger,
   type Transactional,
+  type Upcast,
   type WaitForCapacityOptions,
   type Worker,
 } from '@pgpubsub/core'

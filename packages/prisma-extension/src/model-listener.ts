@@ -13,6 +13,7 @@ import {
 import type { Field, Model } from './data-model.js'
 import { rowDecoder } from './decode-row.js'
 import { filterField } from './model-filter.js'
+import { shapeVersion } from './shape-version.js'
 import { tableOf } from './table-of-model.js'
 
 /** The methods that every model gets: what each listens to, and when. */
@@ -36,7 +37,7 @@ export type LooseOptions = Record<string, unknown> & { name?: string }
 
 const optionNames = [
   ...['name', 'order', 'wake', 'batchSize', 'concurrency', 'attempts', 'backoff', 'timeoutMs', 'highWaterMark'],
-  ...['transactional', 'lease', 'batch', 'delivery'],
+  ...['transactional', 'lease', 'batch', 'delivery', 'schema', 'upcast'],
   ...['columns', 'when', 'omit', 'select', 'keysOnly', 'level'],
 ]
 
@@ -81,6 +82,7 @@ export function modelListener(
       columns,
       when,
       stored,
+      version: shapeVersion(storedFields(model, stored)),
       order,
       wake,
       delivery,

@@ -1,7 +1,7 @@
 import { FailedChanges } from '../handler-errors.js'
 import type { Listener } from '../listener.js'
 import type { Claimed } from './claim.js'
-import { toGiven } from './to-change.js'
+import { type HandlersOwn, readGiven } from './read-given.js'
 import { failedChanges } from './verdict.js'
 
 /** What surrounds the handler itself, and nothing else of the attempt. */
@@ -23,18 +23,36 @@ export function callHandler(
 ): unknown {
   const { batch } = listener.consume
   const handle = (given: unknown) => run(() => listener.handler(given as never))
-  if (!batch) return handle(toGiven(listener, call[0] as Claimed, signal, tx))
-  const given: ReturnType<typeof toGiven>[] = []
+  const read = (notification: Claimed) => readGiven(listener, notification, signal, tx)
+  // what is done in a transaction is undone with those that fail: the others are given to it when they are claimed again
+  if (batch) return handleList({ handle, handleRest: tx === undefined ? handle : () => {} }, call, read)
+  const given = read(call[0] as Claimed)
+  return given instanceof Promise ? given.then(handle) : handle(given)
+}
+
+/** @param handleRest is given the others where some cannot be read */
+function handleList(
+  { handle, handleRest }: Record<'handle' | 'handleRest', (given: unknown) => unknown>,
+  call: readonly Claimed[],
+  read: (notification: Claimed) => HandlersOwn | Promise<HandlersOwn>,
+): unknown {
   const unreadable = new Map<bigint, unknown>()
-  for (const notification of call) {
+  const fail = (id: bigint, error: unknown) => void unreadable.set(id, error)
+  const all = call.map((notification) => {
+    const { id } = notification
     try {
-      given.push(toGiven(listener, notification, signal, tx))
+      const given = read(notification)
+      return given instanceof Promise ? given.catch((error: unknown) => fail(id, error)) : given
     } catch (error) {
-      unreadable.set(notification.id, error)
+      return fail(id, error)
     }
+  })
+  const handleRead = (each: readonly (HandlersOwn | void)[]) => {
+    const given = each.filter((one) => one !== undefined)
+    return unreadable.size === 0 ? handle(given) : withoutUnreadable(handleRest, given, unreadable)
   }
-  if (unreadable.size === 0) return handle(given)
-  return withoutUnreadable(handle, given, unreadable)
+  if (all.some((one) => one instanceof Promise)) return Promise.all(all).then(handleRead)
+  return handleRead(all as (HandlersOwn | void)[])
 }
 
 /** One that cannot be read must not fail the others of its list. */

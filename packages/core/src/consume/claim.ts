@@ -28,6 +28,8 @@ export interface Claimed {
   readonly alone: boolean
   /** Whose lease on it has lapsed. */
   readonly lease: string | null
+  /** The version of the model that stored it, where that is another one than now; not asked where there is no `upcast`. */
+  readonly storedBy?: string | null
   /** The transaction that had locked it before, by its 32-bit id; null where none had. */
   readonly lockedBefore: string | null
 }

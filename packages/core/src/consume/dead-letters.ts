@@ -66,10 +66,10 @@ const retry = (schema: string, channel: string, { text }: Condition) => /* sql *
   with revived as (
     delete from ${schema}.dead_letter d where ${text} returning d.*
   ), stored as (
-    insert into ${schema}.notification (id, listener, operation, key, old, new, changed, context, attempts, waiting,
+    insert into ${schema}.notification (id, listener, operation, key, old, new, changed, version, context, attempts, waiting,
       run_at, waiting_key, last_error, created_at)
     overriding system value
-    select r.id, r.listener, r.operation, r.key, r.old, r.new, r.changed, r.context, 0, true,
+    select r.id, r.listener, r.operation, r.key, r.old, r.new, r.changed, r.version, r.context, 0, true,
       now(), r.key, r.last_error, r.created_at
     from revived r
     returning listener

@@ -7,6 +7,7 @@ import { Interruptions, setApart } from './interrupted.js'
 import type { NextRetry } from './next-retry.js'
 import { report } from './report.js'
 import type { Settler } from './settle.js'
+import { StoredVersions } from './stored-versions.js'
 import { type BatchTransaction, inTurn, type TransactionSource } from './transaction.js'
 
 /** A batch that is to be handled, in the transaction that has claimed it. */
@@ -22,6 +23,8 @@ export class Intake {
   readonly #claims: Claims
   readonly #interruptions: Interruptions
   readonly #gathering: Gathering | null
+  /** Null where nobody asks for the version of what is stored. */
+  readonly #versions: StoredVersions | null
 
   /** @param leader the worker's other intake, which sees to all that is not fresh */
   constructor(options: BatchOptions, transactions: TransactionSource, settler: Settler, leader?: Intake) {
@@ -30,7 +33,10 @@ export class Intake {
     this.#settler = settler
     this.#claims = new Claims(options, leader ? leader.#claims : null)
     this.#interruptions = new Interruptions(options.statements)
-    const { batch } = options.listener.consume
+    const { batch, upcast } = options.listener.consume
+    const { schema, listener, statements } = options
+    this.#versions =
+      upcast && !('channel' in listener.definition) ? new StoredVersions(schema, listener.definition, statements) : null
     this.#gathering = batch && new Gathering(options, batch)
   }
 
@@ -79,7 +85,7 @@ export class Intake {
       if (batch === 'paused') return await this.#over(transaction, 'paused')
       const instead = await this.#insteadOf(batch, transaction)
       if (instead) return instead
-      claimed = { ...batch, transaction }
+      claimed = { ...(this.#versions ? await this.#versions.noted(transaction, batch) : batch), transaction }
       this.#tellClaimed(batch.notifications.length, performance.now() - begun)
       this.#options.onWork()
       return claimed

@@ -45,8 +45,8 @@ const bury = (schema: string) => /* sql */ `
     where ${held} and n.id = any ($3::bigint[])
     returning n.*
   ), buried as (
-    insert into ${schema}.dead_letter (id, listener, operation, key, old, new, changed, context, attempts, last_error, created_at)
-    select d.id, d.listener, d.operation, d.key, d.old, d.new, d.changed, d.context, d.attempts + 1, f.error, d.created_at
+    insert into ${schema}.dead_letter (id, listener, operation, key, old, new, changed, version, context, attempts, last_error, created_at)
+    select d.id, d.listener, d.operation, d.key, d.old, d.new, d.changed, d.version, d.context, d.attempts + 1, f.error, d.created_at
     from dead d join unnest($3::bigint[], $5::text[]) as f (id, error) using (id)
   )
   select d.id::text as ids from dead d

@@ -20,8 +20,11 @@ export function verdictOf(error: unknown): Verdict {
       case 'PGPUBSUB_DISCARD':
         return { kind: 'discard' }
       case 'PGPUBSUB_DO_NOT_RETRY':
-      // it will not fit the schema at the next attempt either
+      // it will not be readable at the next attempt either
+      case 'PGPUBSUB_UNREADABLE_ROW':
       case 'PGPUBSUB_UNREADABLE_MESSAGE':
+      case 'PGPUBSUB_UPCAST_FAILED':
+      case 'PGPUBSUB_INVALID_CHANGE':
         return { kind: 'bury' }
       case 'PGPUBSUB_RETRY_AT': {
         const moment = retryTime(when)

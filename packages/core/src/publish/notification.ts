@@ -26,7 +26,8 @@ const storesChanged = ({ stored }: ListenerDefinition, operation: RowOperation) 
 /** The columns of a notification that a change fills. */
 export function storedNames(definition: ListenerDefinition, operation: RowOperation): string {
   const changed = storesChanged(definition, operation) ? ['changed'] : []
-  return ['listener', 'operation', 'key', 'context', ...rowsOf(operation), ...changed].join(', ')
+  const version = definition.version === null ? [] : ['version']
+  return ['listener', 'operation', 'key', 'context', ...rowsOf(operation), ...changed, ...version].join(', ')
 }
 
 /** Expressions for those, over the whole rows as jsonb. */
@@ -52,6 +53,7 @@ export function storedValues(
     context,
     ...[first, ...more].map(stored),
     ...changed,
+    ...(definition.version === null ? [] : [literal(definition.version)]),
   ]
 }
 

@@ -18,6 +18,8 @@ export const notificationTable = (schema: string) => /* sql */ `
     new jsonb,
     -- Names of the changed columns, where old and new do not hold them all.
     changed text[],
+    -- Of the model's shape by which old and new were stored.
+    version text collate "C",
     context jsonb not null,
     attempts integer not null default 0,
     -- It has failed, and waits until run_at for its next attempt. Otherwise it is ready since it was stored.
@@ -71,6 +73,7 @@ export const notificationTable = (schema: string) => /* sql */ `
     old jsonb,
     new jsonb,
     changed text[],
+    version text collate "C",
     context jsonb not null,
     attempts integer not null,
     last_error text,
