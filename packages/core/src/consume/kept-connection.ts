@@ -22,7 +22,10 @@ export class KeptConnection {
 
   /** Keeps it, or gives it back to its pool. */
   keep(connection: Connection): void {
-    if (this.#ended || this.#connection || !connection.isEngines) return connection.release()
+    if (this.#ended || this.#connection || !connection.isEngines) {
+      connection.release()
+      return
+    }
     this.#connection = connection
     connection.on('error', this.#lost)
     this.#timer = this.#timer?.refresh() ?? setTimeout(() => this.#giveBack(false), keptMs).unref()

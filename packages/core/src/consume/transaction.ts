@@ -214,9 +214,12 @@ class PoolTransaction implements BatchTransaction {
     if (this.#isOver) return
     this.#isOver = true
     const isFree = this.#committed && this.#next === null
-    // one that is closed may still be told why it was lost
-    if (!isFree) return this.#connection.release(true)
-    this.#connection.removeListener('error', ignore)
-    this.#sending.kept.keep(this.#connection)
+    if (isFree) {
+      this.#connection.removeListener('error', ignore)
+      this.#sending.kept.keep(this.#connection)
+    } else {
+      // it may still be told why it was lost
+      this.#connection.release(true)
+    }
   }
 }
