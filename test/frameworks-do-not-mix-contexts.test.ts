@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
 import type { Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, type TestDatabase, test } from './support/test.ts'
@@ -42,6 +43,12 @@ async function start(database: TestDatabase, program: string): Promise<string> {
   return url
 }
 
+interface Answer {
+  readonly ok: boolean
+  readonly told: string
+  readonly connection: Socket
+}
+
 interface Sent {
   readonly url: string
   readonly path: string
@@ -49,12 +56,8 @@ interface Sent {
   readonly fails: boolean
 }
 
-/** A request that writes. @returns whether it succeeded, and the connection that it came by */
-function send(
-  address: string,
-  agent: Agent,
-  { path, user, ...upload }: Sent,
-): Promise<{ ok: boolean; connection: Socket }> {
+/** A request that writes. @returns whether it succeeded, what it was told, and the connection that it came by */
+function send(address: string, agent: Agent, { path, user, ...upload }: Sent): Promise<Answer> {
   const body = JSON.stringify(upload)
   const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
   return new Promise((resolve, reject) => {
@@ -62,10 +65,8 @@ function send(
       `${address}${path}`,
       { method: 'POST', agent, headers: user === null ? headers : { ...headers, 'x-user': user } },
       (response) => {
-        response.resume()
         const { socket: connection, statusCode = 500 } = response
-        response.on('end', () => resolve({ ok: statusCode < 300, connection }))
-        response.on('error', reject)
+        text(response).then((told) => resolve({ ok: statusCode < 300, told, connection }), reject)
       },
     )
     sent.on('error', reject)
@@ -115,7 +116,8 @@ test.for(programs)(
 
     const answers = await Promise.all(requests.map((sent) => send(address, agent, sent)))
 
-    expect(answers.map(({ ok }) => ok)).toEqual(requests.map(({ fails }) => !fails))
+    const unexpected = answers.filter(({ ok }, index) => ok === requests[index]?.fails)
+    expect(unexpected.map(({ told }) => told)).toEqual([])
     expect(new Set(answers.map(({ connection }) => connection)).size).toBeLessThan(requests.length / 2)
     expect(byUrl(await database.sql(stored))).toEqual(byUrl(expected))
   },

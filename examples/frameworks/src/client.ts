@@ -3,6 +3,8 @@ import { PrismaClient } from '../../../prisma/generated/client.ts'
 
 const connectionString = process.env.DATABASE_URL ?? 'postgresql://localhost/postgres'
 
-export const prisma = new PrismaClient({ adapter: pubsubAdapter({ connectionString, max: 5 }) }).$extends(
-  pubsub({ connectionString }),
-)
+export const prisma = new PrismaClient({
+  adapter: pubsubAdapter({ connectionString, max: 5 }),
+  // requests wait for a connection instead of failing where there are many
+  transactionOptions: { maxWait: 30_000, timeout: 30_000 },
+}).$extends(pubsub({ connectionString }))
