@@ -411,3 +411,13 @@ test.for(['durable', 'broadcast'] as const)(
     expect(span?.links).toEqual([{ context: { ...request.spanContext(), isRemote: true } }])
   },
 )
+
+test('a traced write can be muted', async ({ database }) => {
+  const handle = vi.fn()
+  const prisma = await traced(database, handle)
+  const create = () => prisma.media.create({ data: { url } })
+  await inSpan('request', () => prisma.$pubsub.mute(create))
+  await inSpan('request', create)
+  await database.drained()
+  expect(handle).toHaveBeenCalledTimes(1)
+})

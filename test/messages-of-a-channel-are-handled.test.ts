@@ -74,6 +74,28 @@ test('with an adapter that carries no context the transaction has it all the sam
   expect(contexts).toEqual([{ request: 'a' }, { request: 'a' }])
 })
 
+test.for(['carrying', 'plain'] as const)(
+  'a muted message is stored for nobody, with the adapter %s',
+  async (adapter, { database }) => {
+    const prisma = database.prisma({ adapter })
+    const channel = prisma.$pubsub.channel('media.scanned', scanned)
+    channel.on('mail', () => {})
+    await prisma.$pubsub.install()
+    const publish = async (mediaId: number) => {
+      await channel.publish({ mediaId })
+      await prisma.$transaction(async (tx) => {
+        await channel.publish({ mediaId: mediaId + 1 }, { tx })
+        await channel.publish({ mediaId: mediaId + 2 })
+      })
+    }
+    await prisma.$pubsub.mute(() => publish(1))
+    await prisma.$pubsub.withContext({ a: 1 }, () => prisma.$pubsub.mute(() => publish(1)))
+    await publish(4)
+    const stored = (await database.notifications()).map((row) => row.new.mediaId)
+    expect(stored.sort()).toEqual([4, 5, 6])
+  },
+)
+
 test('a sleeping worker is woken by a message, from TypeScript and from SQL, with every wake but never', async ({
   database,
 }) => {

@@ -30,6 +30,10 @@ test('a role may publish when it was granted that, reads nothing by it, and may 
   await client.query(publish)
   await client.query(`select pgpubsub.publish('a', null, 'key', '[1]')`)
   await client.query(`select pgpubsub.publish('nobody', '1')`)
+  // who may not mute does not
+  await client.query(
+    `begin; set local pgpubsub.notification_context = 'muted'; select pgpubsub.publish('a', '3'); commit`,
+  )
   for (const table of ['notification', 'listener', 'dead_letter']) {
     await expect(client.query(`select from pgpubsub.${table}`)).rejects.toMatchObject(denied)
   }
@@ -37,5 +41,6 @@ test('a role may publish when it was granted that, reads nothing by it, and may 
   expect(rows).toEqual([
     ['one', { x: "it's" }, {}, false],
     ['one', null, { '$pgpubsub:text': '[1]' }, true],
+    ['one', 3, { '$pgpubsub:text': 'muted' }, false],
   ])
 })
