@@ -1,6 +1,8 @@
-import { checkOptionNames, positiveInteger } from './check.js'
+import type { Context } from './change.js'
+import { checkOptionNames, invalid, positiveInteger } from './check.js'
 import { PubSubError } from './errors.js'
 import type { Listener, ListenerRegistry } from './listener.js'
+import { partOfContext } from './publish/context.js'
 
 /** Options of `PubSub.listen`. */
 export interface ListenOptions {
@@ -8,14 +10,20 @@ export interface ListenOptions {
   listeners?: readonly string[]
   /** Overrides the `concurrency` of every listener in this worker. */
   concurrency?: number
+  /**
+   * Only what was stored with a context that contains this is handled, as `@>` of jsonb has it: `{ tenant: 'a' }`. The rest
+   * waits for other workers, and what comes after it on the same row waits with it. Not for broadcasts.
+   * @default whatever the context is
+   */
+  context?: Context
 }
 
-const listenOptionNames = ['listeners', 'concurrency'] as const satisfies readonly (keyof ListenOptions)[]
+const listenOptionNames = ['listeners', 'concurrency', 'context'] as const satisfies readonly (keyof ListenOptions)[]
 
-/** @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_NO_LISTENERS, PGPUBSUB_UNKNOWN_LISTENER */
+/** @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_INVALID_CONTEXT, PGPUBSUB_NO_LISTENERS, PGPUBSUB_UNKNOWN_LISTENER */
 export function chosenListeners(declared: ListenerRegistry, options: ListenOptions): Listener[] {
   checkOptionNames('listen', options, listenOptionNames)
-  const { listeners: names, concurrency } = options
+  const { listeners: names, concurrency, context } = options
   const chosen = names ? declared.named([...new Set(names)]) : declared.all()
   if (chosen.length === 0) {
     throw new PubSubError(
@@ -23,7 +31,20 @@ export function chosenListeners(declared: ListenerRegistry, options: ListenOptio
       'There is nothing to listen to: declare a listener first, as in prisma.media.onPostSave("scan-media", handler), and import the module that does it.',
     )
   }
-  if (concurrency === undefined) return chosen
-  const limit = positiveInteger('listen', 'concurrency', concurrency)
-  return chosen.map((listener) => ({ ...listener, consume: { ...listener.consume, concurrency: limit } }))
+  const overrides = {
+    ...(concurrency !== undefined && { concurrency: positiveInteger('listen', 'concurrency', concurrency) }),
+    ...(context !== undefined && { context: contextOfAll(chosen, context) }),
+  }
+  return chosen.map((listener) => ({ ...listener, consume: { ...listener.consume, ...overrides } }))
+}
+
+function contextOfAll(chosen: readonly Listener[], context: Context): string | null {
+  const json = partOfContext(context)
+  if (json === '{}') return null
+  const broadcast = chosen.find(({ definition }) => definition.delivery === 'broadcast')
+  if (!broadcast) return json
+  const { name } = broadcast.definition
+  throw invalid(
+    `listen has a context, and the listener "${name}" has delivery: 'broadcast', which every worker is given: look at the context in its handler, and name the other listeners in listen({ listeners }).`,
+  )
 }

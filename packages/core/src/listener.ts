@@ -112,6 +112,8 @@ export interface ConsumeOptions {
   readonly schema: StandardSchema | null
   /** For changes that were stored by another version; null: they are read as they are. */
   readonly upcast: Upcast | null
+  /** Only notifications whose context contains this JSON object are taken; null: all. */
+  readonly context: string | null
   /** As many stored notifications make writers wait that ask for capacity; null: no number does. */
   readonly highWaterMark: number | null
 }

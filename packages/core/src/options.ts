@@ -221,6 +221,7 @@ function resolve(
     attempts: positiveInteger(where, 'attempts', given.attempts ?? 20),
     backoff: backoffFunction(where, given.backoff ?? {}),
     timeoutMs: given.timeoutMs === undefined ? null : timerMilliseconds(where, 'timeoutMs', given.timeoutMs),
+    context: null,
     highWaterMark:
       given.highWaterMark === undefined ? null : positiveInteger(where, 'highWaterMark', given.highWaterMark),
   }

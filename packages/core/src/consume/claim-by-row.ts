@@ -1,5 +1,5 @@
 import { answer, type Shape } from './claim-answer.js'
-import { aboutPage, isOfHalf, lockedBefore, nothingWaits } from './claim-parts.js'
+import { aboutPage, containing, isOfHalf, lockedBefore, nothingWaits } from './claim-parts.js'
 import { raw } from './pack.js'
 
 const differ = (one: string, other: string) =>
@@ -26,21 +26,8 @@ const differ = (one: string, other: string) =>
  * In most pages every key is there once, and none is with another worker: then the counts say so, and the joins that look
  * for what is behind and what is not taken are not made.
  */
-export const claimByRow = (schema: string, shape: Shape) => /* sql */ `
-  with page as materialized (
-    select *
-    from (
-      select ${raw}, coalesce(n.key, n.id) as lane, ${lockedBefore}
-      from ${schema}.notification n
-      where n.listener = $1 and not n.waiting and n.id > $2
-        and coalesce(n.key, n.id) not in (select pg_catalog.unnest($5::bigint[]))
-        and ${nothingWaits(schema)}
-      order by n.id
-      limit case when $4::bigint is null then $6::bigint else $6::bigint * 3::bigint end
-    ) n
-    where ${isOfHalf}
-    limit $6
-  ), head as materialized (
+export const claimByRow = (schema: string, shape: Shape, context: string | null) => /* sql */ `
+  with ${context === null ? page(schema) : pageOfContext(schema, context)}, head as materialized (
     select n.id, coalesce(n.key, n.id) as lane
     from ${schema}.notification n
     where n.listener = $1 and not n.waiting
@@ -76,10 +63,68 @@ export const claimByRow = (schema: string, shape: Shape) => /* sql */ `
       -- all before the last one that was locked were tried; where fewer were locked than might be, all were
       and ((select pg_catalog.count(*) from head) < $3::bigint or o.id < (select pg_catalog.max(h.id) from head h))
     union
-    select b.lane from broken b
+    select b.lane from broken b${context === null ? '' : ' union select h.lane from held h'}
   )
-  ${answer({ schema, shape, taken: 'p.id not in (select u.id from untaken u)', ...aboutPage, blocked: blockedLanes })}
+  ${answer({
+    schema,
+    shape,
+    taken: 'p.id not in (select u.id from untaken u)',
+    ...(context === null ? aboutPage : aboutCandidates),
+    blocked: blockedLanes,
+  })}
 `
+
+const page = (schema: string) => /* sql */ `page as materialized (
+    select *
+    from (
+      select ${raw}, coalesce(n.key, n.id) as lane, ${lockedBefore}
+      from ${schema}.notification n
+      where n.listener = $1 and not n.waiting and n.id > $2
+        and coalesce(n.key, n.id) not in (select pg_catalog.unnest($5::bigint[]))
+        and ${nothingWaits(schema)}
+      order by n.id
+      limit case when $4::bigint is null then $6::bigint else $6::bigint * 3::bigint end
+    ) n
+    where ${isOfHalf}
+    limit $6
+  )`
+
+/**
+ * Of a context: what has it, up to the first of its key that has not, which another worker handles before. What is held by
+ * such a one, or waits behind a retry, is a candidate, so that the worker looks again soon; what has another context is not.
+ */
+const pageOfContext = (schema: string, context: string) => /* sql */ `candidate as materialized (
+    select *
+    from (
+      select ${raw}, coalesce(n.key, n.id) as lane, ${lockedBefore}, ${nothingWaits(schema)} as is_clear
+      from ${schema}.notification n
+      where n.listener = $1 and not n.waiting and n.id > $2${containing('n', context)}
+        and coalesce(n.key, n.id) not in (select pg_catalog.unnest($5::bigint[]))
+      order by n.id
+      limit case when $4::bigint is null then $6::bigint else $6::bigint * 3::bigint end
+    ) n
+    where ${isOfHalf}
+    limit $6
+  ), other as materialized (
+    select n.key, pg_catalog.min(n.id) as id
+    from ${schema}.notification n
+    where n.listener = $1 and not n.waiting and n.id > $2 and n.id < (select pg_catalog.max(c.id) from candidate c)
+      and n.key in (select c.lane from candidate c)
+      and not (true${containing('n', context)})
+    group by n.key
+  ), held as materialized (
+    select c.id, c.lane
+    from candidate c left join other o on o.key = c.lane
+    where not c.is_clear or o.id < c.id
+  ), page as materialized (
+    select c.* from candidate c where c.id not in (select h.id from held h)
+  )`
+
+const aboutCandidates = {
+  highest: '(select pg_catalog.max(c.id) from candidate c)',
+  looked: '(select pg_catalog.count(*) from candidate c)',
+  from: '(select) p',
+}
 
 const blockedLanes = /* sql */ `coalesce((select pg_catalog.string_agg(b.lane::text, ',') from blocked b), '')`
 

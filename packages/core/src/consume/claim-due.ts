@@ -1,4 +1,4 @@
-import { lockedBefore } from './claim-parts.js'
+import { containing, lockedBefore } from './claim-parts.js'
 import { packedWaiting, rawWaiting } from './pack.js'
 
 /**
@@ -6,11 +6,11 @@ import { packedWaiting, rawWaiting } from './pack.js'
  * alone, or the others. Of a key only the oldest can have failed, but where a listener became ordered later, or dead
  * letters are retried, there may be more: then the oldest comes first.
  */
-export const claimDue = (schema: string) => /* sql */ `
+export const claimDue = (schema: string, context: string | null) => /* sql */ `
   with page as materialized (
     select ${rawWaiting}, ${lockedBefore}
     from ${schema}.notification n
-    where n.listener = $1 and n.run_at <= now() and n.alone = $3
+    where n.listener = $1 and n.run_at <= now() and n.alone = $3${containing('n', context)}
       and not exists (
         select from ${schema}.notification w
         where w.listener = $1 and w.waiting_key = n.waiting_key and w.id < n.id

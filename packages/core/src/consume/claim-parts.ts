@@ -1,3 +1,5 @@
+import { literal } from '../quote.js'
+
 /* What the statements that claim have in common. */
 
 // A locked row keeps the id of the transaction that locked it, also when that has ended. To be read before one's own lock.
@@ -20,6 +22,10 @@ export type Half = 0 | 1 | null
 
 // Ids of a listener may be all odd, where another one listens to the same table: so they are halved in blocks.
 export const isOfHalf = /* sql */ `($4::bigint is null or coalesce(n.key, n.id / 64::bigint) & 1::bigint = $4)`
+
+/** A condition more, where the worker takes only what has a context. */
+export const containing = (row: string, context: string | null) =>
+  context === null ? '' : ` and ${row}.context operator(pg_catalog.@>) ${literal(context)}::jsonb`
 
 /** Of the key of `n`. Where nothing waits at all, that is asked once. */
 export const nothingWaits = (schema: string) => /* sql */ `(

@@ -83,14 +83,20 @@ export class Claimer {
   readonly #due: Statement
   readonly #olderOf: Statement
 
-  constructor(schemaName: string, listener: string, order: OrderMode, statements: StatementOptions) {
+  constructor(
+    schemaName: string,
+    listener: string,
+    order: OrderMode,
+    context: string | null,
+    statements: StatementOptions,
+  ) {
     const schema = identifier(schemaName)
     this.#listener = listener
     this.#order = order
     const claimFresh = order === 'row' ? claimByRow : claimAny
-    this.#fresh = shaped((shape) => new Statement(claimFresh(schema, shape), statements))
+    this.#fresh = shaped((shape) => new Statement(claimFresh(schema, shape, context), statements))
     this.#oldest = shaped((shape) => new Statement(claimOldest(schema, shape), statements))
-    this.#due = new Statement(claimDue(schema), statements)
+    this.#due = new Statement(claimDue(schema, context), statements)
     this.#olderOf = new Statement(olderOf(schema), statements)
   }
 

@@ -63,11 +63,20 @@ export class Claims {
     this.#leader = leader
     const { listener, schema, statements } = options
     const { name, order } = listener.definition
+    const { context } = listener.consume
     this.#beginning = beginning(schema, listener)
-    this.#claimer = new Claimer(schema, name, order, statements)
-    this.#nextRetry = leader?.nextRetry ?? new NextRetry(schema, name, statements)
+    this.#claimer = new Claimer(schema, name, order, context, statements)
+    this.#nextRetry = leader?.nextRetry ?? new NextRetry(schema, name, context, statements)
     const claimer = this.#claimer
-    this.#fresh = new FreshClaims({ schema, listener: name, order, claimer, statements, onMore: options.onMore })
+    this.#fresh = new FreshClaims({
+      schema,
+      listener: name,
+      order,
+      context,
+      claimer,
+      statements,
+      onMore: options.onMore,
+    })
     this.#readyUpTo = new Statement(readyUpTo(identifier(schema)), statements)
     this.#currentWriters = new Statement(currentWriters(schema), statements)
   }

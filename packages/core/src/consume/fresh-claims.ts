@@ -35,6 +35,8 @@ export interface FreshClaimsOptions {
   readonly schema: string
   readonly listener: string
   readonly order: OrderMode
+  /** Only what has this context is taken; null: all. */
+  readonly context: string | null
   readonly claimer: Claimer
   readonly statements: StatementOptions
   /** Called when there is more than one claim takes. */
@@ -46,16 +48,18 @@ export class FreshClaims {
   readonly #claimer: Claimer
   readonly #onMore: () => void
   readonly #ordered: boolean
+  readonly #takesAll: boolean
   readonly #position = new Position()
   readonly #settled = new Settled()
   readonly #passedOver: PassedOver
   #further = 0
   #clearFrom = 0
 
-  constructor({ schema, listener, order, claimer, statements, onMore }: FreshClaimsOptions) {
+  constructor({ schema, listener, order, context, claimer, statements, onMore }: FreshClaimsOptions) {
     this.#claimer = claimer
     this.#onMore = onMore
     this.#ordered = order === 'row'
+    this.#takesAll = context === null
     this.#passedOver = new PassedOver(schema, listener, statements)
   }
 
@@ -118,7 +122,7 @@ export class FreshClaims {
 
   /** Null where something is in the way. Then it is not tried again for a while: what it locks in vain, others may want. */
   async #oldest(db: Queryable, wanted: Wanted): Promise<Claim | null> {
-    if (!this.#ordered || performance.now() < this.#clearFrom) return null
+    if (!this.#ordered || !this.#takesAll || performance.now() < this.#clearFrom) return null
     const claim = await this.#claimer.oldest(db, wanted)
     if (!claim) this.#clearFrom = performance.now() + unclearMs
     return claim
@@ -150,7 +154,8 @@ export class FreshClaims {
           const lowest = first.lowestId ?? next.id
           if (half === null) await this.#passedOver.remember(db, lowest, next.id, this.#settled.id)
         }
-        const blocked = above > start || claim.lowestId !== null
+        // what has another context is for others, and does not block
+        const blocked = above > start || (this.#takesAll ? claim.lowestId : claim.highestId) !== null
         return { notifications, waiting: false, more: claim.full, blocked }
       }
       blockedKeys.push(...claim.blockedKeys)

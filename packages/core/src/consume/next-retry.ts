@@ -1,12 +1,13 @@
 import type { Queryable } from '../database.js'
 import { identifier } from '../quote.js'
+import { containing } from './claim-parts.js'
 import { Statement, type StatementOptions } from './statement.js'
 
 // What waits behind an older notification of its key is not due before that is gone, as in the claim.
-const untilNext = (schema: string) => /* sql */ `
+const untilNext = (schema: string, context: string | null) => /* sql */ `
   select extract(epoch from n.run_at - now()) * 1000::numeric as milliseconds
   from ${schema}.notification n
-  where n.listener = $1 and n.run_at is not null
+  where n.listener = $1 and n.run_at is not null${containing('n', context)}
     and not exists (
       select from ${schema}.notification w
       where w.listener = $1 and w.waiting_key = n.waiting_key and w.id < n.id
@@ -23,9 +24,9 @@ export class NextRetry {
   /** By this process's clock; 0: not known. */
   #at: number | null = 0
 
-  constructor(schemaName: string, listener: string, statements: StatementOptions) {
+  constructor(schemaName: string, listener: string, context: string | null, statements: StatementOptions) {
     this.#listener = listener
-    this.#untilNext = new Statement(untilNext(identifier(schemaName)), statements)
+    this.#untilNext = new Statement(untilNext(identifier(schemaName), context), statements)
   }
 
   get isDue(): boolean {

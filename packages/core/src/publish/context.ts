@@ -153,6 +153,9 @@ function plainObject(context: Context): Context {
 // \u0000 and lone surrogates are legal in JSON.stringify's output and refused by jsonb
 const refusedByJsonb = /\\u0000|\\ud[89a-f]/
 
+/** A part of contexts as JSON, to look for those that contain it. @throws PGPUBSUB_INVALID_CONTEXT */
+export const partOfContext = (context: Context): string => contextJson(plainObject(context))
+
 /** @throws PGPUBSUB_INVALID_CONTEXT when the context is not an object that JSON and jsonb can hold. */
 function contextJson(context: Context): string {
   let json: string | undefined
