@@ -3,7 +3,7 @@ import suite from './vitest.config.ts'
 
 const { test, ...others } = suite
 
-/** What takes a minute of both cores by itself: chaos, and great numbers. */
+/** What takes both cores for long: chaos, great numbers, builds of frameworks. */
 export default defineConfig({
   ...others,
   test: { ...test, include: ['test/endurance/*.test.ts'], maxWorkers: 2 },

@@ -6,9 +6,9 @@ import type { Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { expect, type TestDatabase, test } from './support/test.ts'
+import { expect, type TestDatabase, test } from '../support/test.ts'
 
-const examples = fileURLToPath(new URL('../examples/frameworks/', import.meta.url))
+const examples = fileURLToPath(new URL('../../examples/frameworks/', import.meta.url))
 
 /** Each program, and the status with which it answers a request that fails. */
 const programs = [
@@ -124,7 +124,7 @@ test.for(programs)(
 )
 
 test('the guide shows what the examples do', async () => {
-  const guide = await readFile(new URL('../docs/guide/frameworks.md', import.meta.url), 'utf8')
+  const guide = await readFile(new URL('../../docs/guide/frameworks.md', import.meta.url), 'utf8')
   const files = [...programs, 'nestjs/user-context.interceptor.ts', 'nextjs/with-user.ts'].map((file) =>
     readFile(examples + file, 'utf8'),
   )

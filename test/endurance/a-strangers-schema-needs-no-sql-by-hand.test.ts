@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import pg from 'pg'
-import { schemaEngineEnvironment } from '../tools/schema-engine.mjs'
-import { Command } from './support/command.ts'
-import { databaseUrl } from './support/database-url.ts'
-import { expect, type TestDatabase, test, vi } from './support/test.ts'
+import { schemaEngineEnvironment } from '../../tools/schema-engine.mjs'
+import { Command } from '../support/command.ts'
+import { databaseUrl } from '../support/database-url.ts'
+import { expect, type TestDatabase, test, vi } from '../support/test.ts'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
+const root = fileURLToPath(new URL('../..', import.meta.url))
 const prismaCli = createRequire(import.meta.url).resolve('prisma/build/index.js')
 const nowhere = 'postgresql://nobody@nowhere.invalid:1/none'
 
