@@ -124,7 +124,7 @@ async function emptyDatabase(database: TestDatabase, suffix: string) {
 /** Lets the worker handle as many changes, and stops it. @returns what its handlers were given */
 async function handledBy(worker: Command, count: number) {
   const handled = () => worker.log.filter(({ msg }) => msg === 'handled')
-  await vi.waitFor(() => expect(handled().length, worker.stderr).toBeGreaterThanOrEqual(count), { timeout: 20_000 })
+  await vi.waitFor(() => expect(handled().length, worker.stderr).toBeGreaterThanOrEqual(count), { timeout: 60_000 })
   worker.signal('SIGTERM')
   expect(await worker.exitCode()).toBe(0)
   expect(handled()).toHaveLength(count)
@@ -132,7 +132,7 @@ async function handledBy(worker: Command, count: number) {
 }
 
 test("a stranger's schema goes from nothing to handled changes, and through a second deploy, by the command line alone", {
-  timeout: 120_000,
+  timeout: 240_000,
 }, async ({ database }) => {
   const { write, prisma, pgpubsub, command, migrations, migrationSql } = await project(database)
   const [development, production] = await Promise.all([
