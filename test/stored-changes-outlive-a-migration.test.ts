@@ -114,6 +114,7 @@ test('columns that were renamed in the database keep their values by upcast, to 
     title: 'a',
     at: new Date('2026-01-31T12:00:00.123Z'),
     price: '12345678901234567890.10',
+    counts: [2n ** 60n + 3n],
   }
   await store(before, 'renamed', row)
   await before.renamed.update({ where: { id: row.id }, data: { title: 'b' } })
@@ -130,7 +131,13 @@ test('columns that were renamed in the database keep their values by upcast, to 
     },
   })
   const [first, second, third] = changes
-  expect(first.new).toEqual({ id: row.id, headline: 'a', happenedAt: row.at, cost: expect.anything() })
+  expect(first.new).toEqual({
+    id: row.id,
+    headline: 'a',
+    happenedAt: row.at,
+    cost: expect.anything(),
+    counts: row.counts,
+  })
   expect(first.new.cost.toFixed(2)).toBe(row.price)
   expect(second).toMatchObject({
     operation: 'update',
@@ -171,8 +178,10 @@ test('upcast reads what did not fit; a dead letter that is retried still has its
   await store(before, 'retyped', { id: 1, size: 'large' })
   const after = await migrate()
   let failing = true
+  const versions = new Set<unknown>()
   const changes = await handled(after, 'retyped', {
-    upcast: (change: Loose) => {
+    upcast: (change: Loose, version: unknown) => {
+      versions.add(version)
       if (failing) throw new Error('not yet')
       return { ...change, new: { ...change.new, size: change.new.size === 'large' ? 100 : 1 } }
     },
@@ -184,6 +193,7 @@ test('upcast reads what did not fit; a dead letter that is retried still has its
   await after.$pubsub.deadLetters.retry('all')
   await drain(after)
   expect(newRows(changes)).toEqual([{ id: 1, size: 100 }])
+  expect([...versions]).toEqual([expect.stringMatching(/^[0-9a-f]{8}$/)])
 })
 
 test('a value that its enum does not have any more is a dead letter, the others are read', async ({
