@@ -2,7 +2,7 @@ import { type ErrorCode, PubSubError } from '@pgpubsub/core'
 import { pubsub } from '@pgpubsub/prisma-extension'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { PrismaClient } from '../prisma/generated/client.ts'
-import { describe, expect, test } from './support/test.ts'
+import { describe, expect, test, vi } from './support/test.ts'
 
 /** A client that never connects: what is wrong is said when it is declared. */
 function client(options: object = {}) {
@@ -254,7 +254,7 @@ test('defaults hold for every listener that does not say otherwise', async ({ da
   await prisma.$pubsub.listen()
   await prisma.media.create({ data: { url: 'x' } })
   await database.drained()
-  expect(deaths.sort()).toEqual(['by-default', 'by-itself', 'undefined'])
+  await vi.waitFor(() => expect(deaths.sort()).toEqual(['by-default', 'by-itself', 'undefined']))
   expect(await database.sql('select listener, attempts from pgpubsub.dead_letter order by listener')).toEqual([
     { listener: 'by-default', attempts: 1 },
     { listener: 'by-itself', attempts: 2 },
