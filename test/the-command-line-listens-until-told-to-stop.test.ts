@@ -149,6 +149,29 @@ test('--listeners runs only those that are named', async ({ database, pgpubsub }
   expect(await database.notifications()).toMatchObject([{ listener: 'scan-media' }])
 })
 
+test('--context runs only changes whose context contains it', async ({ database, pgpubsub }) => {
+  const command = await listening(pgpubsub, '--context', '{"tenant":"a"}')
+  const greeted = (tenant: string, email: string) =>
+    database.sql(
+      `with c as materialized (select set_config('pgpubsub.notification_context', $1, true))
+      insert into "user" (email) select $2 from c`,
+      [JSON.stringify({ tenant, more: 1 }), email],
+    )
+  await greeted('b', 'b@b.c')
+  await greeted('a', 'a@b.c')
+  await vi.waitFor(
+    async () =>
+      expect(await database.sql('select name from "user" order by email')).toEqual([
+        { name: 'Hello a@b.c' },
+        { name: null },
+      ]),
+    { timeout: 15_000 },
+  )
+  command.signal('SIGTERM')
+  expect(await command.exitCode()).toBe(0)
+  expect(await database.notifications()).toMatchObject([{ context: { tenant: 'b', more: 1 } }])
+})
+
 test('--concurrency limits how many handlers of a listener run at once', async ({ database, pgpubsub }) => {
   expect(await pgpubsub('install', module).exitCode()).toBe(0)
   await database.sql(`insert into media (url) select 'new' from generate_series(1, 20)`)
@@ -327,6 +350,8 @@ test('wrong options are told with exit code 2', async ({ pgpubsub }) => {
     [['listen', module, '--listener', 'x'], "unknown option '--listener'"],
     [['listen', module, '--listeners', ', ,'], 'at least one name'],
     [['listen', module, '--concurrency', '0'], 'a whole number from 1'],
+    [['listen', module, '--context', 'a'], 'a JSON object'],
+    [['listen', module, '--context', '[1]'], 'a JSON object'],
     [['listen', module, '--grace', '-1'], 'a number of seconds'],
     [['listen', module, '--log-level', 'loud'], 'Allowed choices are debug, info, warn, error, silent'],
     [['listen', module, '--log-format', 'xml'], 'Allowed choices are pretty, json'],
@@ -355,7 +380,16 @@ test('--help teaches: commands, options, examples and exit codes; --version prin
   for (const word of ['listen', 'install', 'sql', '--version', 'Examples:', 'Exit codes:']) {
     expect(help.stdout).toContain(word)
   }
-  const options = ['--listeners', '--concurrency', '--grace', '--install', '--log-level', '--log-format', '--help']
+  const options = [
+    '--listeners',
+    '--concurrency',
+    '--context',
+    '--grace',
+    '--install',
+    '--log-level',
+    '--log-format',
+    '--help',
+  ]
   for (const word of [...options, 'Examples:', 'SIGTERM', '(default: 10)']) expect(listen.stdout).toContain(word)
   for (const { stdout } of [install, sql]) expect(stdout).toContain('Example:')
   const manifest = new URL('../packages/prisma-extension/package.json', import.meta.url)

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
+import type { Context } from '@pgpubsub/core'
 import { count } from './count.js'
 import { type LogOptions, logFormatOption, logLevelOption } from './log.js'
 import { names } from './names.js'
@@ -17,6 +18,7 @@ Examples:
   $ pgpubsub listen src/listeners.ts
   $ pgpubsub listen src/listeners.ts --listeners scan-media,send-mail --concurrency 20
   $ pgpubsub listen src/listeners.ts --processes 4
+  $ pgpubsub listen src/listeners.ts --context '{"tenant":"a"}'
   $ pgpubsub listen dist/listeners.js --install --log-format json --grace 25`
 
 export function listenCommand() {
@@ -29,6 +31,11 @@ export function listenCommand() {
       '--processes <n>',
       'run so many worker processes, and start again whichever ends; auto: one for each core (default: this one alone)',
       processCount,
+    )
+    .option(
+      '--context <json>',
+      'only changes whose context contains this, such as {"tenant":"a"} (default: all)',
+      context,
     )
     .option('--grace <seconds>', 'how long running handlers may take to end when it stops', seconds, 10)
     .option('--install', 'install the listeners first, as "pgpubsub install" does')
@@ -45,20 +52,22 @@ export function listenCommand() {
 interface ListenCommandOptions extends LogOptions {
   readonly listeners?: string[] | undefined
   readonly concurrency?: number | undefined
+  readonly context?: Context | undefined
   readonly grace: number
   readonly install?: boolean | undefined
 }
 
 /** Runs the worker of this process. */
 function listen(module: string, options: ListenCommandOptions): Promise<never> {
-  const { listeners, concurrency, grace, install, ...log } = options
+  const { listeners, concurrency, context, grace, install, ...log } = options
   const isSupervised = log.worker !== undefined
   // not while the module loads, without a supervisor: then a signal ends the process
   const told = isSupervised ? stopOfWorker() : undefined
   return run(module, { ...log, logTo: 1 }, async ({ $pubsub }, log) => {
     const stop = told ?? stopSignal()
     if (install) log.info(await $pubsub.install(), 'installed')
-    const worker = await $pubsub.listen({ ...(listeners && { listeners }), ...(concurrency && { concurrency }) })
+    const chosen = { ...(listeners && { listeners }), ...(concurrency && { concurrency }), ...(context && { context }) }
+    const worker = await $pubsub.listen(chosen)
     log.info({ listeners: worker.listeners }, 'listening')
     if (isSupervised) reportListening()
     log.info({ signal: await stop, graceSeconds: grace }, 'stopping')
@@ -71,6 +80,17 @@ function processCount(text: string): number {
   if (text === 'auto') return availableParallelism()
   if (/^[1-9]\d{0,2}$/.test(text)) return Number(text)
   throw new InvalidArgumentError('Give a whole number from 1, or auto.')
+}
+
+/** What of it is no context is told by listen(). */
+function context(text: string): Context {
+  try {
+    const value: unknown = JSON.parse(text)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Context
+  } catch {
+    // told below
+  }
+  throw new InvalidArgumentError('Give a JSON object, such as {"tenant":"a"}.')
 }
 
 function seconds(text: string): number {
