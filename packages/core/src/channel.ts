@@ -12,7 +12,7 @@ import type { PayloadType } from './publish/message-json.js'
 import { publish } from './publish/publish.js'
 import { type InputOf, isStandardSchema, type OutputOf, type StandardSchema } from './standard-schema.js'
 
-/** Options of {@link Channel.publish}. */
+/** Options of `publish` of a channel. */
 export interface PublishOptions<Transaction> extends InTransaction<Transaction> {
   /** Messages of one key are handled one after another, in the order in which they were published. @default in any order */
   key?: string

@@ -1,3 +1,8 @@
+/**
+ * The engine without Prisma: tables and columns in place of models and fields. Begin with `PubSub`.
+ * @module @pgpubsub/core
+ */
+
 export type { Broadcast } from './broadcast.js'
 export {
   type Change,

@@ -1,3 +1,8 @@
+/**
+ * Model-change pub/sub as an extension of Prisma Client. Begin with `pubsub` and `pubsubAdapter`.
+ * @module @pgpubsub/prisma-extension
+ */
+
 export {
   type Backoff,
   type BackoffSettings,

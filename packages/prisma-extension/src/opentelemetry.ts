@@ -1,1 +1,6 @@
+/**
+ * Spans and metrics of OpenTelemetry.
+ * @module @pgpubsub/prisma-extension/opentelemetry
+ */
+
 export { openTelemetry } from '@pgpubsub/core/opentelemetry'

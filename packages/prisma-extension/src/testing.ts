@@ -1,3 +1,8 @@
+/**
+ * The test kit: `drain`, `waitFor` and `advance`.
+ * @module @pgpubsub/prisma-extension/testing
+ */
+
 import type { Change } from '@pgpubsub/core'
 import type { AdvanceOptions, Drained, DrainOptions, WaitForOptions } from '@pgpubsub/core/testing'
 import * as engine from '@pgpubsub/core/testing'

@@ -20,7 +20,7 @@ import { onSafePath } from './safe-path.js'
 
 type Definition = PlannedListener['definition']
 
-/** What {@link install} changed; all empty where everything was in place. */
+/** What `install()` changed; all empty where everything was in place. */
 export interface InstallReport {
   /** The engine's version before and after. */
   readonly engine: { readonly from: number; readonly to: number }

@@ -1,3 +1,8 @@
+/**
+ * Spans and metrics of OpenTelemetry.
+ * @module @pgpubsub/core/opentelemetry
+ */
+
 import { context, ROOT_CONTEXT, trace } from '@opentelemetry/api'
 import type { Instrumentation } from '../instrumentation.js'
 import { Meters } from './meters.js'

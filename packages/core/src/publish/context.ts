@@ -22,7 +22,7 @@ export function setsContext(sql: string): boolean {
 /** A stretch of asynchronous code with a context. `withContext` opens one inside another. */
 export interface ContextScope {
   readonly context: Context
-  /** The context as JSON, or {@link mutedSetting}; `null` where there is nothing to carry. */
+  /** The context as JSON, or `muted`; `null` where there is nothing to carry. */
   readonly json: string | null
   /**
    * Whether a transaction of an ORM opened it, or it was opened inside of one: a connection that is taken here is that
@@ -70,7 +70,7 @@ export function currentContext(): Context {
   return currentScope()?.context ?? {}
 }
 
-/** What a write is to be stored with now, as JSON: the running context and trace; '' for neither, or {@link mutedSetting}. */
+/** What a write is to be stored with now, as JSON: the running context and trace; '' for neither, or `muted`. */
 export function currentJson(): string {
   const scope = currentScope()
   const json = scope?.json ?? ''
