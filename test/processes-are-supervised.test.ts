@@ -249,7 +249,7 @@ test.concurrent('what is wrong at the start is said once, and ends the command a
   const usage = listen(3, '--listeners', 'nobody', '--log-format', 'pretty')
   expect(await usage.exitCode()).toBe(2)
   expect(usage.stderr).toBe(
-    'pgpubsub: PGPUBSUB_UNKNOWN_LISTENER: No listener named "nobody" is declared. Declared: "items".\n',
+    'pgpubsub: PGPUBSUB_UNKNOWN_LISTENER: No listener named "nobody" is declared here. Import the module that declares it. Declared are "items".\n',
   )
   const json = listen(3, '--listeners', 'nobody')
   expect(await json.exitCode()).toBe(2)

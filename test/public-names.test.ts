@@ -12,7 +12,7 @@ test('the core exports these names, and no others', () => {
     ...['Discard', 'DoNotRetry', 'FailedChanges', 'RetryAt'],
   ]
   const forAdaptersOfOrms = [
-    ...['checkOptionNames', 'levelOf', 'resolveListenerOptions', 'storedColumns'],
+    ...['checkHandler', 'checkOptionNames', 'levelOf', 'nameMeant', 'resolveListenerOptions', 'show', 'storedColumns'],
     ...['filterTexts', 'readWhen'],
     ...['carryContext', 'contextEverUsed', 'currentJson', 'currentScope'],
     ...[

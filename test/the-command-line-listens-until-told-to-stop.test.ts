@@ -279,7 +279,7 @@ test('a listener that is not declared is wrong usage, and the message names thos
   const command = pgpubsub('listen', module, '--install', '--listeners', 'scan-media,nobody', '--log-format', 'pretty')
   expect(await command.exitCode()).toBe(2)
   expect(command.stderr).toBe(
-    'pgpubsub: PGPUBSUB_UNKNOWN_LISTENER: No listener named "nobody" is declared. Declared: "scan-media", "greet-user".\n',
+    'pgpubsub: PGPUBSUB_UNKNOWN_LISTENER: No listener named "nobody" is declared here. Import the module that declares it. Declared are "scan-media", "greet-user".\n',
   )
 })
 

@@ -1,4 +1,4 @@
-import { checkOptionNames, invalid, oneOf } from './check.js'
+import { checkHandler, checkOptionNames, oneOf } from './check.js'
 import type { Listener, OrderMode } from './listener.js'
 import { type ListenerDefaults, type ListenerOptions, resolveListenerOptions } from './options.js'
 
@@ -31,9 +31,7 @@ export function channelListener(
   const { order: asked, ...options } = given
   const own = asked === undefined ? {} : { order: orderOf(channel, asked) }
   const { name, order, wake, delivery, ...consume } = resolveListenerOptions({ ...options, ...own }, defaults)
-  if (typeof handler !== 'function') {
-    throw invalid(`The handler of listener "${name}" must be a function; it is ${typeof handler}.`)
-  }
+  checkHandler(name, handler)
   return {
     definition: { name, channel, order, wake, delivery },
     consume,

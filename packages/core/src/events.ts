@@ -1,3 +1,5 @@
+import { invalid, show } from './check.js'
+import { nameMeant } from './known-names.js'
 import type { Logger } from './logger.js'
 
 /** What a `PubSub` tells about itself while it runs. */
@@ -26,7 +28,23 @@ export interface PubSubEvents {
   connectionRestored: object
 }
 
+/** Names of the events that `on()` takes. */
 export type PubSubEvent = keyof PubSubEvents
+
+const events: Record<PubSubEvent, true> = {
+  claimed: true,
+  handled: true,
+  failed: true,
+  discarded: true,
+  leaseLost: true,
+  drained: true,
+  highWater: true,
+  capacity: true,
+  error: true,
+  connectionLost: true,
+  connectionRestored: true,
+}
+const eventNames = Object.keys(events)
 
 /** Where something is told. */
 export type Emitter = Pick<Events, 'emit'>
@@ -40,8 +58,14 @@ export class Events {
     this.#logger = logger
   }
 
-  /** @returns a function that ends the subscription. */
+  /** @returns a function that ends the subscription. @throws PGPUBSUB_INVALID_OPTION */
   on<E extends PubSubEvent>(event: E, handler: (payload: PubSubEvents[E]) => void): () => void {
+    if (!eventNames.includes(event)) {
+      throw invalid(`There is no event ${show(event)}. ${nameMeant(event, eventNames, 'The events are')}`)
+    }
+    if (typeof handler !== 'function') {
+      throw invalid(`on takes a function that is called at each ${show(event)}; it was given ${show(handler)}.`)
+    }
     const handlers = this.#handlers.get(event) ?? new Set()
     this.#handlers.set(event, handlers)
     handlers.add(handler)

@@ -16,7 +16,7 @@ export {
 } from './change.js'
 export type { Channel, PublishOptions } from './channel.js'
 export type { ChannelListenerOptions } from './channel-listener.js'
-export { checkOptionNames } from './check.js'
+export { checkHandler, checkOptionNames, show } from './check.js'
 export type { DeadLetterFilter, DeadLetterSelection } from './consume/dead-letter-selection.js'
 export type { DeadLetter, DeadLetterListOptions, DeadLetters, InTransaction } from './consume/dead-letters.js'
 export type { HandlerGate } from './consume/handler-gate.js'
@@ -33,6 +33,7 @@ export type { InstallReport } from './install/install.js'
 export type { Migration } from './install/migration.js'
 export type { HandlerCall, Instrumentation, Watched } from './instrumentation.js'
 export { keptAsText, members } from './json-members.js'
+export { nameMeant } from './known-names.js'
 export type { ListenOptions } from './listen-options.js'
 export type {
   Backoff,

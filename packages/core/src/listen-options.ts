@@ -1,5 +1,5 @@
 import type { Context } from './change.js'
-import { checkOptionNames, invalid, positiveInteger } from './check.js'
+import { checkListenerNames, checkOptionNames, invalid, positiveInteger } from './check.js'
 import { PubSubError } from './errors.js'
 import type { Listener, ListenerRegistry } from './listener.js'
 import { partOfContext } from './publish/context.js'
@@ -24,11 +24,14 @@ const listenOptionNames = ['listeners', 'concurrency', 'context'] as const satis
 export function chosenListeners(declared: ListenerRegistry, options: ListenOptions): Listener[] {
   checkOptionNames('listen', options, listenOptionNames)
   const { listeners: names, concurrency, context } = options
+  if (names !== undefined) checkListenerNames('listen', names)
   const chosen = names ? declared.named([...new Set(names)]) : declared.all()
   if (chosen.length === 0) {
     throw new PubSubError(
       'PGPUBSUB_NO_LISTENERS',
-      'There is nothing to listen to: declare a listener first, as in prisma.media.onPostSave("scan-media", handler), and import the module that does it.',
+      declared.all().length > 0
+        ? 'listeners is an empty list, so there is nothing to listen to. Leave it out for all that are declared.'
+        : 'There is nothing to listen to: declare a listener first, as in prisma.media.onPostSave("scan-media", handler), and import the module that does it.',
     )
   }
   const overrides = {

@@ -3,6 +3,7 @@ import type { TransactionSource } from './consume/transaction.js'
 import type { Delivery } from './delivery.js'
 import { PubSubError } from './errors.js'
 import type { Instrumentation } from './instrumentation.js'
+import { quotedNameMeant } from './known-names.js'
 import type { Message } from './message.js'
 import type { When } from './publish/condition.js'
 import type { Table } from './publish/table.js'
@@ -195,10 +196,11 @@ export class ListenerRegistry {
     return names.map((name) => {
       const listener = this.#listeners.get(name)
       if (listener) return listener
-      const declared = [...this.#listeners.keys()].map((known) => `"${known}"`).join(', ') || 'none'
+      const declared = [...this.#listeners.keys()]
+      const remedy = 'Import the module that declares it. Declared are'
       throw new PubSubError(
         'PGPUBSUB_UNKNOWN_LISTENER',
-        `No listener named "${name}" is declared. Declared: ${declared}.`,
+        `No listener named "${name}" is declared here. ${quotedNameMeant(name, declared, remedy)}`,
       )
     })
   }

@@ -1,9 +1,22 @@
+import { invalid, show } from './check.js'
+
 /** What this library logs to: pino and `console` both satisfy it. */
 export interface Logger {
   debug(object: object, message: string): void
   info(object: object, message: string): void
   warn(object: object, message: string): void
   error(object: object, message: string): void
+}
+
+const levels = ['debug', 'info', 'warn', 'error'] as const satisfies readonly (keyof Logger)[]
+
+/** @throws PGPUBSUB_INVALID_OPTION where one of the methods is missing: it would be missed when something has gone wrong. */
+export function checkLogger(logger: unknown): Logger {
+  const missing = levels.find((level) => typeof (logger as Partial<Logger> | null)?.[level] !== 'function')
+  if (missing === undefined) return logger as Logger
+  throw invalid(
+    `logger must have the methods ${levels.join(', ')}, as console and pino do; ${show(logger)} has no ${missing}. Pass silentLogger for none.`,
+  )
 }
 
 const ignore = () => {}

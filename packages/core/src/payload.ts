@@ -65,7 +65,7 @@ export class PayloadFormat {
   }
 
   #unreadable(why: string, cause?: readonly SchemaIssue[]): PubSubError {
-    const message = `A message of the channel "${this.#channel}" does not fit the schema that it has here: ${why}.`
+    const message = `A message of the channel "${this.#channel}" does not fit the schema that it has here: ${why}. Mend the schema and retry the dead letter, or discard it.`
     return new PubSubError('PGPUBSUB_UNREADABLE_MESSAGE', message, { cause })
   }
 }

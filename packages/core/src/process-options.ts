@@ -1,4 +1,4 @@
-import { checkOptionNames, invalid, positiveInteger, timerMilliseconds } from './check.js'
+import { checkListenerNames, checkOptionNames, invalid, positiveInteger, timerMilliseconds } from './check.js'
 import { chosenListeners } from './listen-options.js'
 import type { Listener, ListenerRegistry } from './listener.js'
 
@@ -40,8 +40,9 @@ const names = ['listeners', 'max', 'maxMs', 'signal'] as const satisfies readonl
 export function resolveProcessOptions(declared: ListenerRegistry, options: ProcessOptions): ResolvedProcessOptions {
   checkOptionNames('process', options, names)
   const { listeners, max, maxMs, signal } = options
+  if (listeners !== undefined) checkListenerNames('process', listeners)
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw invalid('signal of process must be the signal of an AbortController.')
+    throw invalid('signal of process must be the signal of an AbortController: pass controller.signal.')
   }
   return {
     // of a broadcast nothing is stored

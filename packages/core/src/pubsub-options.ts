@@ -1,7 +1,7 @@
 import type pg from 'pg'
-import { checkOptionNames, invalid, positiveInteger } from './check.js'
+import { checkOptionNames, invalid, positiveInteger, show } from './check.js'
 import { type Instrumentation, isInstrumentation } from './instrumentation.js'
-import type { Logger } from './logger.js'
+import { checkLogger, type Logger } from './logger.js'
 import { checkDefaults, type ListenerDefaults } from './options.js'
 
 /** How to reach the database, and the defaults of listeners. Give `connectionString` or `pool`. */
@@ -65,11 +65,19 @@ export interface ResolvedPubSubOptions {
 /** @throws PGPUBSUB_INVALID_OPTION */
 export function resolvePubSubOptions(options: PubSubOptions): ResolvedPubSubOptions {
   if (!options?.connectionString === !options?.pool) {
+    const isEmpty = typeof options === 'object' && options !== null && 'connectionString' in options && !options.pool
+    const why = isEmpty ? ' connectionString is empty: is the environment variable set that it comes from?' : ''
     throw invalid(
-      'Say how to reach the database: pass either { connectionString: "postgresql://…" } or { pool }, not both.',
+      `Say how to reach the database: pass either { connectionString: "postgresql://…" } or { pool }, not both.${why}`,
     )
   }
   checkOptionNames('pubsub', options, optionNames)
+  if (options.pool) checkPool(options.pool)
+  else checkAddress('connectionString', options.connectionString)
+  if (options.listenConnectionString !== undefined && options.listenConnectionString !== false) {
+    checkAddress('listenConnectionString', options.listenConnectionString)
+  }
+  if (options.logger !== undefined) checkLogger(options.logger)
   checkInstrumentation(options.instrumentation)
   return {
     schema: schemaName(options.schema ?? 'pgpubsub'),
@@ -77,6 +85,32 @@ export function resolvePubSubOptions(options: PubSubOptions): ResolvedPubSubOpti
     pollMs: positiveInteger('pubsub', 'pollIntervalMs', options.pollIntervalMs ?? 5_000),
     answerMs: positiveInteger('pubsub', 'answerTimeoutMs', options.answerTimeoutMs ?? 30_000),
   }
+}
+
+/**
+ * What it is stands in no message: it may hold a password.
+ * @throws PGPUBSUB_INVALID_OPTION
+ */
+function checkAddress(option: string, address: unknown): void {
+  if (typeof address !== 'string' || !/^(?:postgres(?:ql)?:\/\/|socket:|\/)/.test(address)) {
+    throw invalid(
+      `${option} must be a text that begins with postgresql://, as in postgresql://user:password@host:5432/database.`,
+    )
+  }
+  // the driver takes blanks in a URL, and one without a host
+  const isUrl = !address.includes('#') && URL.canParse(encodeURI(address.replace('@/', '@localhost/')))
+  if (isUrl || /^(?:socket:|\/)/.test(address)) return
+  throw invalid(
+    `${option} is no URL that can be read. In a password, write characters like # / ? @ as encodeURIComponent does: # is %23.`,
+  )
+}
+
+/** @throws PGPUBSUB_INVALID_OPTION where it is a single connection, another client, or its settings. */
+function checkPool({ connect, query, options }: Partial<pg.Pool>): void {
+  if (typeof connect === 'function' && typeof query === 'function' && typeof options === 'object') return
+  throw invalid(
+    'pool must be a pool of the package pg, as new pg.Pool({ connectionString }) makes one. For its settings alone, pass connectionString.',
+  )
 }
 
 function checkInstrumentation(given: unknown): void {
@@ -88,6 +122,9 @@ function checkInstrumentation(given: unknown): void {
 
 function schemaName(name: unknown): string {
   const fits = typeof name === 'string' && name !== '' && Buffer.byteLength(name) <= 63
+  if (fits && name.startsWith('pg_')) {
+    throw invalid(`schema cannot be ${show(name)}: names that begin with pg_ are PostgreSQL's own. Choose another.`)
+  }
   if (fits && !/\0|\p{Surrogate}/u.test(name)) return name
-  throw invalid(`schema must be the name of a PostgreSQL schema, 1 to 63 bytes; it is ${JSON.stringify(name)}.`)
+  throw invalid(`schema must be the name of a PostgreSQL schema, a text of 1 to 63 bytes; it is ${show(name)}.`)
 }

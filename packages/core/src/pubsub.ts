@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { Change, Context } from './change.js'
 import { Channel, type ChannelOptions, ChannelRegistry } from './channel.js'
+import { checkCallback, checkListenerName, checkListenerNames } from './check.js'
 import { Connections } from './connections.js'
 import { DeadLetters, transactionOr } from './consume/dead-letters.js'
 import type { Processing } from './consume/processing.js'
@@ -16,7 +17,7 @@ import type { Instrumentation } from './instrumentation.js'
 import { chosenListeners, type ListenOptions } from './listen-options.js'
 import { type Listener, ListenerRegistry } from './listener.js'
 import { logEvents } from './log-events.js'
-import { type Logger, quietLogger } from './logger.js'
+import { checkLogger, type Logger, quietLogger } from './logger.js'
 import type { Reports } from './observe/reports.js'
 import type { ListenerStatus } from './observe/status.js'
 import { type Observer, Observers } from './observers.js'
@@ -125,6 +126,7 @@ export class PubSub {
 
   /** Names of the listeners that are declared, or those given. @throws PGPUBSUB_UNKNOWN_LISTENER when one is not */
   declared(names?: readonly string[]): string[] {
+    if (names !== undefined) checkListenerNames('this call', names)
     const listeners = names ? this.#listeners.named(names) : this.#listeners.all()
     return listeners.map(({ definition }) => definition.name)
   }
@@ -298,6 +300,7 @@ export class PubSub {
   }
 
   async #setPaused(listener: string, paused: boolean): Promise<void> {
+    checkListenerName(paused ? 'pause' : 'resume', listener)
     const { pauseListener } = await import('./consume/pause.js')
     const known = this.#listeners.find(listener)
     if (known) refuseToPause(known)
@@ -325,6 +328,7 @@ export class PubSub {
    * PGPUBSUB_TIMEOUT after `timeoutMs`, PGPUBSUB_CLOSED at `close()`, the signal's reason when it aborts
    */
   async waitForCapacity(listener: string, options: WaitForCapacityOptions = {}): Promise<void> {
+    checkListenerName('waitForCapacity', listener)
     const backPressure = await this.#openBackPressure()
     return backPressure.wait(listener, this.#highWaterMark(listener), options)
   }
@@ -340,6 +344,7 @@ export class PubSub {
 
   /** Runs `fn` with the context merged over the running one, stored with every change that it causes. */
   async withContext<T>(context: Context, fn: () => T | PromiseLike<T>): Promise<T> {
+    checkCallback('withContext', fn)
     return runInScope(openScope(context), fn)
   }
 
@@ -348,6 +353,7 @@ export class PubSub {
    * may: the owner of the engine, and who was granted `execute on function pgpubsub.mute()`; writes of others are stored.
    */
   async mute<T>(fn: () => T | PromiseLike<T>): Promise<T> {
+    checkCallback('mute', fn)
     return runInScope(openMutedScope(), fn)
   }
 
@@ -366,7 +372,7 @@ export class PubSub {
 
   /** Logs to `logger` from now on, instead of the one of the options: for a program that runs another module's client. */
   logTo(logger: Logger): void {
-    this.#logger = logger
+    this.#logger = checkLogger(logger)
   }
 
   /** Subscribes to what the engine tells about itself. @returns a function that ends the subscription. */

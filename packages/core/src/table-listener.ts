@@ -1,6 +1,5 @@
 import { type Operation, operations } from './change.js'
-import { invalid, oneOf, show } from './check.js'
-import { PubSubError } from './errors.js'
+import { checkHandler, checkOptionNames, invalid, oneOf, show } from './check.js'
 import { type Level, type Listener, levels, type StoredColumns } from './listener.js'
 import { type ListenerDefaults, type ListenerOptions, resolveListenerOptions } from './options.js'
 import { readWhen } from './publish/filter.js'
@@ -47,47 +46,43 @@ export interface TableListenerOptions extends Omit<ListenerOptions, 'schema'> {
 /** A row as PostgreSQL's `to_jsonb` writes it. */
 export type JsonRow = Record<string, unknown>
 
+const optionNames = [
+  ...['name', 'order', 'wake', 'batchSize', 'concurrency', 'attempts', 'backoff', 'timeoutMs', 'highWaterMark'],
+  ...['transactional', 'lease', 'batch', 'delivery', 'upcast'],
+  ...['table', 'schema', 'changeSchema', 'operations', 'timing', 'level'],
+  ...['columns', 'when', 'omit', 'select', 'keysOnly', 'version'],
+] as const satisfies readonly (keyof TableListenerOptions)[]
+
 /** @throws PGPUBSUB_INVALID_OPTION */
 export function tableListener(
   options: TableListenerOptions,
   handler: Listener['handler'],
   defaults: ListenerDefaults,
 ): Listener {
+  checkOptionNames('onChange', options, optionNames)
   const { name, order, wake, delivery, ...consume } = resolveListenerOptions(
     { ...options, schema: options.changeSchema } as ListenerOptions,
     defaults,
   )
+  const where = `listener "${name}"`
   if (typeof options.table !== 'string' || options.table === '') {
-    throw new PubSubError('PGPUBSUB_INVALID_OPTION', `table of listener "${name}" must be the name of a table.`)
+    throw invalid(`table of ${where} must be the name of a table; it is ${show(options.table)}.`)
   }
-  const chosen = options.operations ?? ['insert', 'update', 'delete']
-  if (chosen.length === 0 || chosen.some((operation) => !operations.includes(operation))) {
-    throw new PubSubError(
-      'PGPUBSUB_INVALID_OPTION',
-      `operations of listener "${name}" must name one or more of ${operations.join(', ')}.`,
-    )
-  }
-  const { timing = 'after' } = options
-  if (timing !== 'after' && timing !== 'before') {
-    throw new PubSubError('PGPUBSUB_INVALID_OPTION', `timing of listener "${name}" must be 'after' or 'before'.`)
-  }
+  const schema = schemaOf(where, options.schema)
+  const listened = operationsOf(where, options.operations)
+  const timing = oneOf(where, 'timing', timings, options.timing ?? 'after')
   const level = levelOf(name, options.level, timing)
-  if (typeof handler !== 'function') {
-    throw new PubSubError(
-      'PGPUBSUB_INVALID_OPTION',
-      `The handler of listener "${name}" must be a function; it is ${typeof handler}.`,
-    )
+  checkHandler(name, handler)
+  for (const option of ['columns', 'omit', 'select'] as const) checkColumns(where, option, options[option])
+  if (options.keysOnly !== undefined && typeof options.keysOnly !== 'boolean') {
+    throw invalid(`keysOnly of ${where} must be true or false; it is ${show(options.keysOnly)}.`)
   }
-  for (const option of ['columns', 'omit', 'select'] as const) {
-    if (options[option]?.length !== 0) continue
-    throw new PubSubError('PGPUBSUB_INVALID_OPTION', `${option} of listener "${name}" must name at least one column.`)
-  }
-  const listened = operations.filter((operation) => chosen.includes(operation))
-  const filtered = readWhen(`listener "${name}"`, listened, options.when, (_option, column) => columnField(column))
+  refusePointless(where, listened, options)
+  const filtered = readWhen(where, listened, options.when, (_option, column) => columnField(column))
   return {
     definition: {
       name,
-      table: { schema: options.schema ?? 'public', name: options.table },
+      table: { schema, name: options.table },
       key: null,
       timing,
       operations: filtered.operations,
@@ -105,6 +100,42 @@ export function tableListener(
     fieldName: (column) => column,
     handler,
   }
+}
+
+const timings = ['after', 'before'] as const
+
+function schemaOf(where: string, schema: unknown = 'public'): string {
+  if (typeof schema === 'string' && schema !== '') return schema
+  throw invalid(
+    `schema of ${where} must be the name of the schema that the table is in; it is ${show(schema)}. What a change must satisfy is changeSchema.`,
+  )
+}
+
+function operationsOf(where: string, given: unknown = ['insert', 'update', 'delete']): readonly Operation[] {
+  const isKnown = (operation: unknown) => operations.includes(operation as Operation)
+  if (!Array.isArray(given) || given.length === 0 || !given.every(isKnown)) {
+    throw invalid(`operations of ${where} must be a list of one or more of ${operations.join(', ')}.`)
+  }
+  return operations.filter((operation) => given.includes(operation))
+}
+
+function checkColumns(where: string, option: string, columns: unknown): void {
+  if (columns === undefined) return
+  if (!Array.isArray(columns) || !columns.every((column) => typeof column === 'string')) {
+    throw invalid(`${option} of ${where} must be a list of columns, like ['title']; it is ${show(columns)}.`)
+  }
+  if (columns.length === 0) throw invalid(`${option} of ${where} must name at least one column.`)
+}
+
+/** @throws PGPUBSUB_INVALID_OPTION at an option that can have no effect on any of the operations. */
+function refusePointless(where: string, listened: readonly Operation[], options: TableListenerOptions): void {
+  if (options.columns && !listened.includes('update')) {
+    throw invalid(`columns of ${where} chooses among updates, and its operations have none. Leave columns out.`)
+  }
+  if (listened.some((operation) => operation !== 'truncate')) return
+  const option = (['omit', 'select', 'keysOnly', 'level'] as const).find((name) => options[name] !== undefined)
+  if (!option) return
+  throw invalid(`${option} of ${where} is about the rows that are stored, and truncate has none. Leave ${option} out.`)
 }
 
 function versionOf(listener: string, { version, upcast }: TableListenerOptions): string | null {
@@ -134,8 +165,7 @@ export function storedColumns(
 ): StoredColumns {
   const given = (['omit', 'select', 'keysOnly'] as const).filter((option) => options[option])
   if (given.length > 1) {
-    throw new PubSubError(
-      'PGPUBSUB_INVALID_OPTION',
+    throw invalid(
       `Listener "${listener}" has ${given.join(' and ')}: each says what of the row is stored. Give one of them.`,
     )
   }

@@ -1,4 +1,4 @@
-import { carryContext } from '@pgpubsub/core'
+import { carryContext, PubSubError, show } from '@pgpubsub/core'
 import type { PrismaPg } from '@prisma/adapter-pg'
 
 type Arguments = ConstructorParameters<typeof PrismaPg>
@@ -14,8 +14,10 @@ export type PubSubAdapter = Pick<PrismaPg, 'provider' | 'adapterName' | 'connect
  * round trips of a transaction around it.
  * @example
  * const prisma = new PrismaClient({ adapter: pubsubAdapter({ connectionString }) }).$extends(pubsub({ connectionString }))
+ * @throws PGPUBSUB_INVALID_OPTION where the connection string is missing: the driver would connect to whatever is on this machine
  */
 export function pubsubAdapter(poolOrConfig: Arguments[0], options?: Arguments[1]): PubSubAdapter {
+  checkAddressGiven(poolOrConfig)
   // the adapter, and with it the driver, is loaded when Prisma first connects
   const factory = async () => {
     const { PrismaPg } = await import('@prisma/adapter-pg')
@@ -32,3 +34,15 @@ export function pubsubAdapter(poolOrConfig: Arguments[0], options?: Arguments[1]
     connectToShadowDb: async () => (await factory()).connectToShadowDb(),
   }
 }
+
+function checkAddressGiven(given: unknown): void {
+  if (typeof given === 'string' && given !== '') return
+  if (typeof given !== 'object' || given === null) {
+    throw invalid(`pubsubAdapter takes where to connect to, like { connectionString }; it was given ${show(given)}.`)
+  }
+  if ('connectionString' in given && !given.connectionString) {
+    throw invalid('connectionString of pubsubAdapter is empty: is the environment variable set that it comes from?')
+  }
+}
+
+const invalid = (message: string) => new PubSubError('PGPUBSUB_INVALID_OPTION', message)

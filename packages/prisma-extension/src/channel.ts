@@ -10,6 +10,7 @@ import {
   type PubSub,
   PubSubError,
   type StandardSchema,
+  show,
 } from '@pgpubsub/core'
 import { Decimal, type ITXClientDenyList } from '@prisma/client/runtime/client'
 import { prismaTransactions } from './batch-transaction.js'
@@ -77,13 +78,25 @@ export class PrismaChannel<S extends StandardSchema> {
     handler: (given: Given<O, Message<OutputOf<S>>, TransactionIn<O>>) => unknown,
   ): void
   on(nameOrOptions: string | PrismaChannelListenerOptions, handler: unknown): void {
-    const { client, ...options } = typeof nameOrOptions === 'string' ? { name: nameOrOptions } : nameOrOptions
+    const { client, ...options } = optionsOf(this.name, nameOrOptions)
     if (client !== undefined && typeof (client as RootClient)?.$transaction !== 'function') {
-      throw new PubSubError('PGPUBSUB_INVALID_OPTION', 'client of a listener must be the extended client of Prisma.')
+      throw new PubSubError(
+        'PGPUBSUB_INVALID_OPTION',
+        `client of a listener of channel "${this.name}" must be the extended client of Prisma; it is ${show(client)}.`,
+      )
     }
     const transactions = prismaTransactions(() => (client as RootClient | undefined) ?? this.#client())
     this.#engine.declare({ ...this.#channel.listener(options, handler), transactions })
   }
+}
+
+function optionsOf(channel: string, given: string | PrismaChannelListenerOptions): PrismaChannelListenerOptions {
+  if (typeof given === 'string') return { name: given }
+  if (typeof given === 'object' && given !== null) return given
+  throw new PubSubError(
+    'PGPUBSUB_INVALID_OPTION',
+    `on of channel "${channel}" takes the name of a listener, or its options; it was given ${show(given)}.`,
+  )
 }
 
 /** Prisma's own; of another copy of decimal.js they come back as Prisma's. */

@@ -15,10 +15,11 @@ export const databaseOf = (engine: PubSub) => (tx: PrismaTransaction | undefined
   tx === undefined ? engine.openPool() : queryable(tx)
 
 function queryable(tx: PrismaTransaction): Queryable {
-  if (typeof tx?.$queryRawUnsafe !== 'function') {
+  // a client is no transaction: what is done with it is not undone with the caller's
+  if (typeof tx?.$queryRawUnsafe !== 'function' || typeof (tx as { $connect?: unknown }).$connect === 'function') {
     throw new PubSubError(
       'PGPUBSUB_INVALID_OPTION',
-      'tx must be the transaction that prisma.$transaction(async (tx) => …) gives.',
+      'tx must be the transaction that prisma.$transaction(async (tx) => …) gives its function, and not the client. Leave tx out where there is none.',
     )
   }
   return {

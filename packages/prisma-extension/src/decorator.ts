@@ -1,4 +1,4 @@
-import { type Listener, PubSubError } from '@pgpubsub/core'
+import { type Listener, PubSubError, show } from '@pgpubsub/core'
 
 /** Makes the listener of a decorated method, once there is an instance to call it on. */
 type MakeListener = (methodName: string, handler: (change: unknown) => unknown) => Listener
@@ -79,5 +79,5 @@ function describe(instance: unknown): string {
   const object = asObject(instance)
   return object
     ? `an instance of ${object.constructor?.name ?? 'no class'}, which has no method`
-    : `${String(instance)}, which has no method`
+    : `${show(instance)}, which has no method`
 }

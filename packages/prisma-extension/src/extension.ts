@@ -1,4 +1,4 @@
-import { PubSub, type PubSubOptions } from '@pgpubsub/core'
+import { PubSub, PubSubError, type PubSubOptions } from '@pgpubsub/core'
 import { Prisma } from '@prisma/client/extension'
 import { prismaTransactions } from './batch-transaction.js'
 import { type ClientInternals, readModels } from './data-model.js'
@@ -24,7 +24,7 @@ export function pubsub(options: PubSubOptions) {
     const declareOn = <M extends FamilyMethod>(method: M) =>
       function (this: unknown, ...call: [nameOrOptions?: string | LooseOptions, handler?: unknown]) {
         const [nameOrOptions = {}, handler] = call
-        const { $name: name, $parent: parent } = Prisma.getExtensionContext(this) as ModelContext
+        const { $name: name, $parent: parent } = modelOf(method, this)
         const model = models.get(name)
         if (!model) throw new Error(`Prisma calls this model ${name}, and its data model does not have it.`)
         const given = typeof nameOrOptions === 'string' ? { name: nameOrOptions } : nameOrOptions
@@ -83,6 +83,16 @@ export function pubsub(options: PubSubOptions) {
 interface ModelContext {
   readonly $name: string
   readonly $parent: RootClient
+}
+
+/** @throws PGPUBSUB_INVALID_OPTION where the method was taken off its model. */
+function modelOf(method: FamilyMethod, delegate: unknown): ModelContext {
+  const context = delegate && Prisma.getExtensionContext(delegate)
+  if (context) return context as unknown as ModelContext
+  throw new PubSubError(
+    'PGPUBSUB_INVALID_OPTION',
+    `${method} was called without its model, which it needs to know: call it as in prisma.media.${method}(…).`,
+  )
 }
 
 const nameOf = (handler: unknown): string => (typeof handler === 'function' ? handler.name : '')

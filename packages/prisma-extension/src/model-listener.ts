@@ -1,13 +1,16 @@
 import {
+  checkHandler,
   checkOptionNames,
   type Listener,
   type ListenerDefaults,
   levelOf,
+  nameMeant,
   type Operation,
   PubSubError,
   readWhen,
   resolveListenerOptions,
   type StoredColumns,
+  show,
   storedColumns,
 } from '@pgpubsub/core'
 import type { Field, Model } from './data-model.js'
@@ -56,15 +59,14 @@ export function modelListener(
   checkOptionNames(`${method} on ${model.name}`, given, optionNames)
   const options: LooseOptions = { ...given, name: given.name ?? fallbackName }
   const { name, order, wake, delivery, ...consume } = resolveListenerOptions(options as never, defaults)
-  if (typeof handler !== 'function') {
-    throw invalid(`The handler of listener "${name}" must be a function; it is ${typeof handler}.`)
-  }
+  checkHandler(name, handler)
   const where = `listener "${name}" on ${model.name}`
   const columns = watchedColumns(where, method, model, options.columns)
   const { timing, operations } = family[method]
   const { when, operations: filtered } = readWhen(where, operations, options.when, (option, field) =>
     filterField(fieldNamed(where, option, model, field)),
   )
+  if (method === 'onTruncate') refuseRowOptions(where, options)
   const fieldNames = new Map(model.fields.map((field) => [field.column, field.name]))
   const stored = storedColumns(name, {
     ...chosenColumns(where, 'omit', model, options.omit),
@@ -93,6 +95,15 @@ export function modelListener(
     tableKnown: tableOf(model),
     handler: handler as Listener['handler'],
   }
+}
+
+/** @throws PGPUBSUB_INVALID_OPTION at an option that is about rows: a truncated table has none. */
+function refuseRowOptions(where: string, options: LooseOptions): void {
+  const option = ['omit', 'select', 'keysOnly', 'level'].find((name) => options[name] !== undefined)
+  if (!option) return
+  throw invalid(
+    `${option} of ${where} is about the rows that are stored, and onTruncate has none. Leave ${option} out.`,
+  )
 }
 
 /** The fields that `old` and `new` have; with the key alone stored, those that the stored row has. */
@@ -135,7 +146,7 @@ function chosenColumns(where: string, option: 'omit' | 'select', model: Model, v
 
 function trueOrFalse(where: string, option: string, value: unknown): boolean {
   if (typeof value === 'boolean') return value
-  throw invalid(`${option} of ${where} must be true or false; it is ${JSON.stringify(value)}.`)
+  throw invalid(`${option} of ${where} must be true or false; it is ${show(value)}.`)
 }
 
 function columnNamed(where: string, option: string, model: Model, name: unknown): string {
@@ -145,10 +156,10 @@ function columnNamed(where: string, option: string, model: Model, name: unknown)
 function fieldNamed(where: string, option: string, model: Model, name: unknown): Field {
   const field = model.fields.find((candidate) => candidate.name === name)
   if (field) return field
-  const known = model.fields.map((candidate) => candidate.name).join(', ')
+  const known = model.fields.map((candidate) => candidate.name)
   throw new PubSubError(
     'PGPUBSUB_UNKNOWN_COLUMN',
-    `${option} of ${where} names "${String(name)}", which is not a scalar field of ${model.name}. Its fields are ${known}.`,
+    `${option} of ${where} names "${String(name)}", which is not a scalar field of ${model.name}. ${nameMeant(name, known, 'Its fields are')}`,
   )
 }
 

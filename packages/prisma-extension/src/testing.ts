@@ -3,10 +3,10 @@
  * @module @pgpubsub/prisma-extension/testing
  */
 
-import type { Change } from '@pgpubsub/core'
+import { type Change, type PubSub, PubSubError } from '@pgpubsub/core'
 import type { AdvanceOptions, Drained, DrainOptions, WaitForOptions } from '@pgpubsub/core/testing'
 import * as engine from '@pgpubsub/core/testing'
-import { engineOf, type PubSubClient } from './pubsub-client.js'
+import { engineOf, PubSubClient } from './pubsub-client.js'
 
 export type { AdvanceOptions, Drained, DrainOptions, Failed, WaitForOptions } from '@pgpubsub/core/testing'
 
@@ -24,8 +24,8 @@ export interface ExtendedClient {
  * @throws PGPUBSUB_HANDLER_FAILED when an attempt has failed, unless `failures` is `'return'`; PGPUBSUB_TIMEOUT after `timeoutMs`,
  * 10,000 by default; PGPUBSUB_UNKNOWN_LISTENER, PGPUBSUB_NOT_INSTALLED
  */
-export function drain(prisma: ExtendedClient, options?: DrainOptions): Promise<Drained> {
-  return engine.drain(engineOf(prisma.$pubsub), options)
+export async function drain(prisma: ExtendedClient, options?: DrainOptions): Promise<Drained> {
+  return engine.drain(engineIn('drain', prisma), options)
 }
 
 /**
@@ -40,13 +40,13 @@ export function drain(prisma: ExtendedClient, options?: DrainOptions): Promise<D
  * await scanned
  * @throws PGPUBSUB_TIMEOUT, whose cause is the last failure; PGPUBSUB_UNKNOWN_LISTENER, and what the predicate throws
  */
-export function waitFor<C = Change<Record<string, unknown>>>(
+export async function waitFor<C = Change<Record<string, unknown>>>(
   prisma: ExtendedClient,
   listener: string,
   predicate?: (change: C) => boolean,
   options?: WaitForOptions,
 ): Promise<C> {
-  return engine.waitFor(engineOf(prisma.$pubsub), listener, predicate, options)
+  return engine.waitFor(engineIn('waitFor', prisma), listener, predicate, options)
 }
 
 /**
@@ -58,6 +58,15 @@ export function waitFor<C = Change<Record<string, unknown>>>(
  * await drain(prisma)
  * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_UNKNOWN_LISTENER, PGPUBSUB_NOT_INSTALLED
  */
-export function advance(prisma: ExtendedClient, milliseconds: number, options?: AdvanceOptions): Promise<number> {
-  return engine.advance(engineOf(prisma.$pubsub), milliseconds, options)
+export async function advance(prisma: ExtendedClient, milliseconds: number, options?: AdvanceOptions): Promise<number> {
+  return engine.advance(engineIn('advance', prisma), milliseconds, options)
+}
+
+/** @throws PGPUBSUB_INVALID_OPTION */
+function engineIn(call: string, prisma: ExtendedClient): PubSub {
+  if (prisma?.$pubsub instanceof PubSubClient) return engineOf(prisma.$pubsub)
+  throw new PubSubError(
+    'PGPUBSUB_INVALID_OPTION',
+    `${call} takes the client of Prisma with the extension, which has $pubsub, as its first argument.`,
+  )
 }

@@ -15,7 +15,7 @@ function merged<C extends object>(change: C, result: SchemaResult<unknown>): C {
   const text = issuesText(result.issues)
   throw new PubSubError(
     'PGPUBSUB_INVALID_CHANGE',
-    `The stored change does not satisfy the schema of its listener: ${text}.`,
+    `The stored change does not satisfy the schema of its listener: ${text}. Mend the schema or give the listener an upcast, and retry the dead letter; or discard it.`,
     { cause: Object.assign(new Error(text), { issues: result.issues }) },
   )
 }

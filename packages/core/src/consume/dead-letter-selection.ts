@@ -1,5 +1,5 @@
 import { type Operation, operations } from '../change.js'
-import { checkOptionNames } from '../check.js'
+import { checkOptionNames, show } from '../check.js'
 import { PubSubError } from '../errors.js'
 
 /** Which dead letters: those that fit everything that is given. */
@@ -34,8 +34,14 @@ export function selected(call: string, selection: DeadLetterSelection): Conditio
   if (selection === 'all') return { text: 'true', values: [] }
   if (typeof selection === 'bigint') return selected(call, [selection])
   if (Array.isArray(selection)) {
-    if (!selection.every((id) => typeof id === 'bigint')) throw invalid(`The ids given to ${call} must be bigints.`)
+    if (!selection.every((id) => typeof id === 'bigint'))
+      throw invalid(`The ids given to ${call} must be bigints, like 7n or BigInt('7').`)
     return { text: 'd.id = any ($1::bigint[])', values: [`{${selection.join(',')}}`] }
+  }
+  if (typeof selection !== 'object' || selection === null) {
+    throw invalid(
+      `${call} takes an id, which is a bigint like 7n or BigInt('7'), a list of them, a filter, or 'all'. It was given ${show(selection)}.`,
+    )
   }
   const filter = selection as DeadLetterFilter
   checkOptionNames(call, filter, filterNames)

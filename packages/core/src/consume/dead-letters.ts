@@ -191,10 +191,10 @@ export class DeadLetters<Transaction = Queryable> {
 export function transactionOr(pool: () => Promise<Queryable>) {
   return (tx: Queryable | undefined): Queryable | Promise<Queryable> => {
     if (tx === undefined) return pool()
-    if (typeof tx?.query === 'function') return tx
+    if (typeof tx?.query === 'function' && !('totalCount' in tx)) return tx
     throw new PubSubError(
       'PGPUBSUB_INVALID_OPTION',
-      'tx must be what the transaction runs on: a client of pg, or anything with its query(text, values).',
+      'tx must be what the transaction runs on: a client of pg, as pool.connect() gives one, or anything with its query(text, values). A pool is no transaction: leave tx out.',
     )
   }
 }

@@ -32,7 +32,7 @@ export function upcasted(listener: Listener, upcast: Upcast, stored: Claimed, st
   } catch (cause) {
     throw new PubSubError(
       'PGPUBSUB_UPCAST_FAILED',
-      `The upcast of listener "${change.listener}" has not made a change of the one that was stored by version ${storedBy ?? 'unknown'}.`,
+      `The upcast of listener "${change.listener}" has not made a change of the one that was stored by version ${storedBy ?? 'unknown'}. Mend it, and retry the dead letter.`,
       { cause },
     )
   }

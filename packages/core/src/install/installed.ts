@@ -80,7 +80,7 @@ export function listenerNotInstalled(schema: string, listener: string, declared:
   }
   return new PubSubError(
     'PGPUBSUB_UNKNOWN_LISTENER',
-    `No listener named "${listener}" is declared here or installed in the schema "${schema}".`,
+    `No listener named "${listener}" is declared here or installed in the schema "${schema}". Correct the name, or call install() where it is declared.`,
   )
 }
 

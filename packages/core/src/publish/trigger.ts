@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Operation } from '../change.js'
 import { PubSubError } from '../errors.js'
+import { quotedNameMeant } from '../known-names.js'
 import type { ListenerDefinition, TableName } from '../listener.js'
 import { identifier, literal } from '../quote.js'
 import { captureFunction } from './capture.js'
@@ -99,7 +100,7 @@ function checkColumns(definition: ListenerDefinition, table: Table): void {
     if (known.has(column)) continue
     throw new PubSubError(
       'PGPUBSUB_UNKNOWN_COLUMN',
-      `Listener "${name}" names the column "${column}", which the table "${table.schema}"."${table.name}" does not have. It has ${[...known.keys()].map((column) => `"${column}"`).join(', ')}.`,
+      `Listener "${name}" names the column "${column}", which the table "${table.schema}"."${table.name}" does not have. ${quotedNameMeant(column, [...known.keys()], 'It has')}`,
     )
   }
   const asked = comparisonsOf(definition.when?.new ?? { all: [] }).map(({ column }) => column)

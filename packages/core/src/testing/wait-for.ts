@@ -1,5 +1,5 @@
 import type { Change } from '../change.js'
-import { checkOptionNames, timerMilliseconds } from '../check.js'
+import { checkListenerName, checkOptionNames, invalid, show, timerMilliseconds } from '../check.js'
 import { PubSubError } from '../errors.js'
 import type { PubSub } from '../pubsub.js'
 
@@ -23,6 +23,12 @@ export async function waitFor<C = Change<Record<string, unknown>>>(
 ): Promise<C> {
   checkOptionNames('waitFor', options, ['timeoutMs'])
   const timeoutMs = timerMilliseconds('waitFor', 'timeoutMs', options.timeoutMs ?? 5_000)
+  checkListenerName('waitFor', listener)
+  if (typeof predicate !== 'function') {
+    throw invalid(
+      `waitFor takes a function of a change, which says whether it is the one; it was given ${show(predicate)}.`,
+    )
+  }
   engine.declared([listener])
   const given = new Map<bigint, C>()
   const others = { handled: 0, failed: 0, last: undefined as unknown }
