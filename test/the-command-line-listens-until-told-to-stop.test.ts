@@ -275,6 +275,13 @@ test('the module may be JavaScript, and CommonJS', async ({ folder, pgpubsub }) 
   expect(command.stdout).toBe('-- sql')
 })
 
+test('package.json may name the module', async ({ database, folder }) => {
+  await writeFile(join(folder, 'package.json'), JSON.stringify({ pgpubsub: { module } }))
+  const command = new Command(['install'], { DATABASE_URL: database.url }, { cwd: folder })
+  expect(await command.exitCode()).toBe(0)
+  expect(command.stdout).toContain('created public.media')
+})
+
 test('a listener that is not declared is wrong usage, and the message names those that are', async ({ pgpubsub }) => {
   const command = pgpubsub('listen', module, '--install', '--listeners', 'scan-media,nobody', '--log-format', 'pretty')
   expect(await command.exitCode()).toBe(2)

@@ -1,6 +1,7 @@
 import { Command } from '@commander-js/extra-typings'
 import { installLines } from './install-lines.js'
 import { logFormatOption, logLevelOption } from './log.js'
+import { moduleArgument } from './module-argument.js'
 import { print } from './print.js'
 import { run } from './run.js'
 
@@ -15,7 +16,7 @@ Example:
 export function installCommand() {
   return new Command('install')
     .description("bring the database to what the module declares: the engine's schema and the triggers")
-    .argument('<module>', 'file that exports the Prisma Client with its listeners')
+    .addArgument(moduleArgument())
     .addOption(logLevelOption())
     .addOption(logFormatOption())
     .addHelpText('after', help)

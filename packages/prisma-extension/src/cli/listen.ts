@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
 import type { Context } from '@pgpubsub/core'
 import { count } from './count.js'
 import { type LogOptions, logFormatOption, logLevelOption } from './log.js'
+import { moduleArgument } from './module-argument.js'
 import { names } from './names.js'
 import { run } from './run.js'
 import { stopSignal } from './stop-signal.js'
@@ -24,7 +25,7 @@ Examples:
 export function listenCommand() {
   return new Command('listen')
     .description('run the listeners that the module declares, until SIGTERM or SIGINT')
-    .argument('<module>', 'file that exports the Prisma Client with its listeners')
+    .addArgument(moduleArgument())
     .option('--listeners <names>', 'only these listeners, by name, with commas between (default: all)', names)
     .option('--concurrency <n>', 'most handlers at once of each listener (default: what the listener says)', count)
     .option(

@@ -4,6 +4,7 @@ import { exitCodes } from './exit-code.js'
 import { installLines, toDo } from './install-lines.js'
 import { logFormatOption, logLevelOption } from './log.js'
 import { migrationsFolder, readMigrations, writeMigration } from './migrations-folder.js'
+import { moduleArgument } from './module-argument.js'
 import { print } from './print.js'
 import { run } from './run.js'
 
@@ -24,7 +25,7 @@ Examples:
 export function migrateCommand() {
   return new Command('migrate')
     .description('write what the migrations lack of what the module declares, as a migration of Prisma')
-    .argument('<module>', 'file that exports the Prisma Client with its listeners')
+    .addArgument(moduleArgument())
     .option('--name <name>', 'what to call the migration', 'listeners')
     .option('--check', 'write nothing; end with 1 where a migration is missing')
     .option('--migrations <folder>', 'folder of the migrations (default: as the Prisma config says)')

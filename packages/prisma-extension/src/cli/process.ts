@@ -1,6 +1,7 @@
 import { Command, Option } from '@commander-js/extra-typings'
 import { count } from './count.js'
 import { logFormatOption, logLevelOption } from './log.js'
+import { moduleArgument } from './module-argument.js'
 import { names } from './names.js'
 import { print } from './print.js'
 import { run } from './run.js'
@@ -19,7 +20,7 @@ Examples:
 export function processCommand() {
   return new Command('process')
     .description('handle what is ready, and end')
-    .argument('<module>', 'file that exports the Prisma Client with its listeners')
+    .addArgument(moduleArgument())
     .option('--listeners <names>', 'only these listeners, by name, with commas between (default: all)', names)
     .option('--max <n>', 'the most attempts that are made (default: no limit)', count)
     .option('--max-ms <n>', 'milliseconds after which nothing more is claimed (default: no limit)', count)

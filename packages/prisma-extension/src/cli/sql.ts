@@ -1,5 +1,6 @@
 import { Command } from '@commander-js/extra-typings'
 import { logFormatOption, logLevelOption } from './log.js'
+import { moduleArgument } from './module-argument.js'
 import { print } from './print.js'
 import { run } from './run.js'
 
@@ -12,7 +13,7 @@ Example:
 export function sqlCommand() {
   return new Command('sql')
     .description('print what install would do, as SQL for a migration or a review')
-    .argument('<module>', 'file that exports the Prisma Client with its listeners')
+    .addArgument(moduleArgument())
     .addOption(logLevelOption())
     .addOption(logFormatOption())
     .addHelpText('after', help)
