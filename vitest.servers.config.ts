@@ -7,14 +7,17 @@ const versions = [14, 15, 16, 18]
 /** What must hold on every version: what depends on the server's own behaviour, or on how its catalogue looks. */
 const corePromises = [
   'a-change-becomes-a-handled-change',
+  'a-broadcast-reaches-every-worker',
   'a-claim-begins-below-every-ready-notification',
   'a-failing-handler-keeps-its-notification',
+  'a-write-that-does-not-match-stores-nothing',
   'a-writer-needs-no-right-here',
   'changes-of-a-row-stay-in-order',
   'connections-come-back',
   'context-works-without-prisma',
   'engine-schema',
   'install-is-safe-to-repeat',
+  'messages-of-a-channel-are-handled',
   'names-and-keys-of-any-kind',
   'no-wake-up-is-lost',
   'writes-of-every-kind-are-captured',
