@@ -54,6 +54,16 @@ export async function taughtBlocks(language: string): Promise<Block[]> {
 /** A page without what is shown in it. */
 const prose = (text: string) => text.replaceAll(/^ *```[\s\S]*?^ *```$/gm, (block) => block.replaceAll(/[^\n]/g, ''))
 
+/** The commands of `pgpubsub` that are named in a page's text, without the program's name. */
+export async function commandsInText(page: string): Promise<{ page: string; line: number; command: string }[]> {
+  const text = prose(await textOf(page))
+  return [...text.matchAll(/`(?:npx )?pgpubsub\s+([a-z-][^`]*)`/g)].map(({ index, 1: command = '' }) => ({
+    page,
+    line: text.slice(0, index).split('\n').length,
+    command,
+  }))
+}
+
 const linkPattern = /(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)/g
 
 /** Where the links of a page lead: files by their paths from the root, with an anchor or without. */

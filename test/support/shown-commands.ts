@@ -62,6 +62,14 @@ function refusal(args: string[]): string | undefined {
   }
 }
 
+/** The same of a command that is only named, as in "`pgpubsub dead`": it may lack arguments. */
+export function refusalOfPart(command: string): string | undefined {
+  const message = refusal(commandsOf(command)[0] ?? [])
+  return message === undefined || /missing required argument|argument missing|outputHelp/.test(message)
+    ? undefined
+    : message
+}
+
 function idle(command: CommandUnknownOpts): void {
   command.exitOverride((error) => {
     throw error
