@@ -1,3 +1,4 @@
+/** Every operation there is, as `change.operation` has it. */
 export const operations = ['insert', 'update', 'delete', 'truncate'] as const
 
 /** What happened to a row; `truncate` happens to a whole table. */
@@ -23,8 +24,11 @@ interface ChangeBase {
 
 /** A row was inserted. */
 export interface InsertChange<Row, Name extends string = keyof Row & string> extends ChangeBase {
+  /** Tells the kinds of changes apart, and with it TypeScript knows which of `old` and `new` is null. */
   readonly operation: 'insert'
+  /** Always null: there was no row. */
   readonly old: null
+  /** The row as it was inserted. */
   readonly new: Row
   /** Every stored field: the whole row is new. */
   readonly changed: readonly Name[]
@@ -32,8 +36,11 @@ export interface InsertChange<Row, Name extends string = keyof Row & string> ext
 
 /** A row was updated. */
 export interface UpdateChange<Row, Name extends string = keyof Row & string> extends ChangeBase {
+  /** Tells the kinds of changes apart, and with it TypeScript knows which of `old` and `new` is null. */
   readonly operation: 'update'
+  /** The row before the update. */
   readonly old: Row
+  /** The row after the update. */
   readonly new: Row
   /** Names of the fields whose value is another than before, also of those that `omit` or `select` keeps out of `old` and `new`. */
   readonly changed: readonly Name[]
@@ -41,8 +48,11 @@ export interface UpdateChange<Row, Name extends string = keyof Row & string> ext
 
 /** A row was deleted. */
 export interface DeleteChange<Row, Name extends string = keyof Row & string> extends ChangeBase {
+  /** Tells the kinds of changes apart, and with it TypeScript knows which of `old` and `new` is null. */
   readonly operation: 'delete'
+  /** The row as it was. */
   readonly old: Row
+  /** Always null: there is no row any more. */
   readonly new: null
   /** Every stored field: the whole row is gone. */
   readonly changed: readonly Name[]
@@ -50,9 +60,13 @@ export interface DeleteChange<Row, Name extends string = keyof Row & string> ext
 
 /** A table was emptied by `TRUNCATE`. */
 export interface TruncateChange extends ChangeBase {
+  /** Tells the kinds of changes apart, and with it TypeScript knows which of `old` and `new` is null. */
   readonly operation: 'truncate'
+  /** Always null: no rows are stored. */
   readonly old: null
+  /** Always null: no rows are stored. */
   readonly new: null
+  /** Always empty. */
   readonly changed: readonly []
 }
 

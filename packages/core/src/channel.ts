@@ -31,6 +31,7 @@ export interface ChannelOptions<Transaction> {
 
 /** A named stream of messages that are not row changes. Every payload satisfies its schema. */
 export class Channel<S extends StandardSchema, Transaction = Queryable> {
+  /** Its name, under which messages are published in SQL too. */
   readonly name: string
   readonly #options: ChannelOptions<Transaction>
   readonly #format: PayloadFormat

@@ -3,14 +3,19 @@
 // biome-ignore lint/suspicious/noExplicitAny: a row's columns are known only to the statement that names them
 export type ResultRow = any
 
+/** What a statement has answered. */
 export interface QueryResult {
+  /** Its rows, as objects by column name. */
   rows: ResultRow[]
+  /** How many rows it returned or changed; null where that has no meaning. */
   rowCount: number | null
   /** What was done, in PostgreSQL's words. */
   command?: string
 }
 
+/** What runs statements: a client of pg, a connection of a pool, or anything like them. */
 export interface Queryable {
+  /** Runs one statement, with the values of its parameters. */
   query(text: string, values?: unknown[]): Promise<QueryResult>
   query(statement: { name?: string; text: string; values: unknown[]; query_timeout?: number }): Promise<QueryResult>
 }

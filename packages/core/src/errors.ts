@@ -30,6 +30,7 @@ export const errorCodes = [
   'PGPUBSUB_INVALID_MODULE',
 ] as const
 
+/** One of {@link errorCodes}. */
 export type ErrorCode = (typeof errorCodes)[number]
 
 /**
@@ -38,6 +39,7 @@ export type ErrorCode = (typeof errorCodes)[number]
  */
 export class PubSubError extends Error {
   override readonly name = 'PubSubError'
+  /** Which mistake it is; each has its section in `docs/reference/errors.md`. */
   readonly code: ErrorCode
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {

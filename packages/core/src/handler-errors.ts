@@ -18,6 +18,7 @@ export type RetryTime = Date | { readonly afterMs: number }
 export class RetryAt extends Error {
   override readonly name = 'RetryAt'
   readonly code = 'PGPUBSUB_RETRY_AT' as const
+  /** When the next attempt shall be. */
   readonly when: RetryTime
 
   /**

@@ -8,7 +8,7 @@ import { partOfContext } from './publish/context.js'
 export interface ListenOptions {
   /** Names of the listeners to consume. @default all that are declared */
   listeners?: readonly string[]
-  /** Overrides the `concurrency` of every listener in this worker. */
+  /** Overrides the `concurrency` of every listener in this worker. @default what each listener says */
   concurrency?: number
   /**
    * Only what was stored with a context that contains this is handled, as `@>` of jsonb has it: `{ tenant: 'a' }`. The rest

@@ -2,9 +2,13 @@ import { invalid, show } from './check.js'
 
 /** What this library logs to: pino and `console` both satisfy it. */
 export interface Logger {
+  /** What is of interest to nobody but developers: each handled change. */
   debug(object: object, message: string): void
+  /** What goes as it should: a change discarded, a connection that is back. */
   info(object: object, message: string): void
+  /** What is tried again: a failed attempt, a lost connection. */
   warn(object: object, message: string): void
+  /** What somebody must look at: a dead letter, a failure in the background. */
   error(object: object, message: string): void
 }
 

@@ -6,6 +6,7 @@ export interface Message<Payload> {
   readonly id: bigint
   /** Name of the listener that this notification is for. */
   readonly listener: string
+  /** Name of the channel that it was published on. */
   readonly channel: string
   /** What was published, as the channel's schema makes it. */
   readonly payload: Payload

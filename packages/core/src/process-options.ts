@@ -13,6 +13,7 @@ export interface ProcessOptions {
   /**
    * When it aborts, so does the `signal` of the handlers that run: they are given up on, and what they had goes back
    * unharmed. What was handled until then stays handled.
+   * @default none
    */
   signal?: AbortSignal
 }

@@ -6,11 +6,12 @@ import { checkDefaults, type ListenerDefaults } from './options.js'
 
 /** How to reach the database, and the defaults of listeners. Give `connectionString` or `pool`. */
 export interface PubSubOptions {
-  /** Where to connect to, as a `postgresql://` URL. A small pool of its own is opened when it is first needed. */
+  /** Where to connect to, as a `postgresql://` URL. A small pool of its own is opened when it is first needed. @default `pool` */
   connectionString?: string
   /**
    * A pool of yours to use instead. It stays yours to end. It must have more connections than listeners run at once: each
    * batch holds one while its handlers run.
+   * @default one to `connectionString`
    */
   pool?: pg.Pool
   /**
@@ -26,7 +27,11 @@ export interface PubSubOptions {
    * @default 'pgpubsub'
    */
   schema?: string
-  /** Defaults for every listener. */
+  /**
+   * What holds for every listener that does not say otherwise: `order`, `wake`, `attempts` and the like.
+   * @example { attempts: 5, backoff: { type: 'fixed', firstMs: 1000 } }
+   * @default those of each option
+   */
   defaults?: ListenerDefaults
   /**
    * Milliseconds after which a sleeping worker looks for work by itself, whether it was woken or not.

@@ -39,7 +39,9 @@ import { type JsonRow, type TableListenerOptions, tableListener } from './table-
  * does not need is loaded when it is first asked for: workers, installation, doctor, and the driver itself.
  */
 export class PubSub {
+  /** Schema of the engine's tables and functions. */
   readonly schema: string
+  /** What holds for listeners that do not say otherwise. */
   readonly defaults: ListenerDefaults
   /** What has used up its attempts: to be looked at, retried or discarded. */
   readonly deadLetters: DeadLetters
@@ -375,7 +377,7 @@ export class PubSub {
     this.#logger = checkLogger(logger)
   }
 
-  /** Subscribes to what the engine tells about itself. @returns a function that ends the subscription. */
+  /** Subscribes to what the engine tells about itself. @returns a function that ends the subscription. @throws PGPUBSUB_INVALID_OPTION */
   on<E extends PubSubEvent>(event: E, handler: (payload: PubSubEvents[E]) => void): () => void {
     return this.#events.on(event, handler)
   }

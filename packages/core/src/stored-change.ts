@@ -5,14 +5,21 @@ export type StoredRow = Readonly<Record<string, unknown>>
 
 /** A change as it is stored, before its rows become those of the handler. */
 export interface StoredChange {
+  /** Identity of the notification. */
   readonly id: bigint
+  /** Name of the listener that it is for. */
   readonly listener: string
+  /** What happened to the row. */
   readonly operation: Operation
+  /** The row before; null on insert. */
   readonly old: StoredRow | null
+  /** The row after; null on delete. */
   readonly new: StoredRow | null
   /** Names of the changed columns, where not all of the row is stored; else null: they are found by comparing `old` and `new`. */
   readonly changed: readonly string[] | null
+  /** The context of the request that made the change. */
   readonly context: Context
+  /** When the change was stored. */
   readonly createdAt: Date
 }
 

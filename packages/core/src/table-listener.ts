@@ -33,9 +33,9 @@ export interface TableListenerOptions extends Omit<ListenerOptions, 'schema'> {
    * @default every change
    */
   when?: { readonly new?: TableFilter; readonly old?: TableFilter }
-  /** Columns that are not stored. */
+  /** Columns that are not stored: `['password_hash']`. @default none */
   omit?: readonly string[]
-  /** The only columns that are stored. */
+  /** The only columns that are stored: `['id', 'title']`. @default all */
   select?: readonly string[]
   /** Store the key's columns alone. @default false */
   keysOnly?: boolean

@@ -44,6 +44,7 @@ export class PrismaChannel<S extends StandardSchema> {
     this.#channel = engine.channelIn(name, schema, { database: databaseOf(engine), types: [decimals] })
   }
 
+  /** Its name, under which messages are published in SQL too. */
   get name(): string {
     return this.#channel.name
   }

@@ -9,6 +9,7 @@ import type { Field, Model } from './data-model.js'
  * left out.
  */
 
+/** A decoded row, by the names of its fields. */
 export type Row = Record<string, unknown>
 
 /** A value as it stands in the stored JSON; numbers of numeric columns may come as their text. */

@@ -44,25 +44,75 @@ export function pubsub(options: PubSubOptions) {
       name: 'pgpubsub',
       model: {
         $allModels: {
-          /** After an insert or an update. */
+          /**
+           * After an insert or an update. The handler is given `old`, null on insert, and `new`.
+           * @example
+           * prisma.media.onPostSave('scan-media', async ({ old, new: media }) => { if (!old) await scan(media.url) })
+           * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_UNKNOWN_COLUMN, PGPUBSUB_DUPLICATE_LISTENER
+           */
           onPostSave: declareOn('onPostSave') as ListenMethod<'save'>,
-          /** After an insert. */
+          /**
+           * After an insert. The handler is given `new`; `old` is null.
+           * @example
+           * prisma.media.onPostInsert('welcome', async ({ new: user, context }) => welcome(user.email, context.userId))
+           * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_UNKNOWN_COLUMN, PGPUBSUB_DUPLICATE_LISTENER
+           */
           onPostInsert: declareOn('onPostInsert') as ListenMethod<'insert'>,
-          /** After an update that changed something. */
+          /**
+           * After an update that changed something. The handler is given `old`, `new`, and the names of the fields that `changed`.
+           * @example
+           * prisma.media.onPostUpdate('reindex', async ({ changed, new: media }) => { if (changed.includes('title')) await index(media) })
+           * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_UNKNOWN_COLUMN, PGPUBSUB_DUPLICATE_LISTENER
+           */
           onPostUpdate: declareOn('onPostUpdate') as ListenMethod<'update'>,
-          /** After a delete, cascades included. */
+          /**
+           * After a delete, cascades included. The handler is given `old`; `new` is null.
+           * @example
+           * prisma.media.onPostDelete('remove-file', async ({ old: media }) => unlink(media.url))
+           * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_UNKNOWN_COLUMN, PGPUBSUB_DUPLICATE_LISTENER
+           */
           onPostDelete: declareOn('onPostDelete') as ListenMethod<'delete'>,
-          /** After an insert, an update or a delete. */
+          /**
+           * After an insert, an update or a delete. The `operation` says which, and with it which of `old` and `new` is null.
+           * @example
+           * prisma.media.onPostChange('audit', async ({ operation, old, new: media }) => record(operation, old ?? media))
+           * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_UNKNOWN_COLUMN, PGPUBSUB_DUPLICATE_LISTENER
+           */
           onPostChange: declareOn('onPostChange') as ListenMethod<'change'>,
-          /** Before an insert or an update: records it; it cannot alter or cancel it. */
+          /**
+           * Before an insert or an update: records it; it cannot alter or cancel it. The handler is given what `onPostSave` gives.
+           * @example
+           * prisma.media.onPreSave('draft', async ({ new: media }) => note(media.id))
+           * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_UNKNOWN_COLUMN, PGPUBSUB_DUPLICATE_LISTENER
+           */
           onPreSave: declareOn('onPreSave') as ListenMethod<'save'>,
-          /** Before an insert; also one that `on conflict` then turns into something else. */
+          /**
+           * Before an insert; also one that `on conflict` then turns into something else. The handler is given `new`.
+           * @example
+           * prisma.media.onPreInsert('attempted', async ({ new: media }) => note(media.url))
+           * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_UNKNOWN_COLUMN, PGPUBSUB_DUPLICATE_LISTENER
+           */
           onPreInsert: declareOn('onPreInsert') as ListenMethod<'insert'>,
-          /** Before an update that changes something. */
+          /**
+           * Before an update that changes something. The handler is given `old` and `new`.
+           * @example
+           * prisma.media.onPreUpdate('touched', async ({ old, new: media }) => note(old.title, media.title))
+           * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_UNKNOWN_COLUMN, PGPUBSUB_DUPLICATE_LISTENER
+           */
           onPreUpdate: declareOn('onPreUpdate') as ListenMethod<'update'>,
-          /** Before a delete; it cannot cancel it. */
+          /**
+           * Before a delete; it cannot cancel it. The handler is given `old`.
+           * @example
+           * prisma.media.onPreDelete('going', async ({ old: media }) => note(media.id))
+           * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_UNKNOWN_COLUMN, PGPUBSUB_DUPLICATE_LISTENER
+           */
           onPreDelete: declareOn('onPreDelete') as ListenMethod<'delete'>,
-          /** After `TRUNCATE` of the table. */
+          /**
+           * After `TRUNCATE` of the table. No rows are given: `old` and `new` are null.
+           * @example
+           * prisma.media.onTruncate('emptied', async ({ context }) => rebuild(context))
+           * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_UNKNOWN_COLUMN, PGPUBSUB_DUPLICATE_LISTENER
+           */
           onTruncate: declareOn('onTruncate') as ListenMethod<'truncate'>,
         },
       },

@@ -62,7 +62,10 @@ export class PubSubClient {
     return this.#engine.install()
   }
 
-  /** The same as SQL text, for a migration or a review. It may be applied again, over itself. */
+  /**
+   * The same as SQL text, for a migration or a review. It may be applied again, over itself.
+   * @throws PGPUBSUB_UNKNOWN_TABLE, PGPUBSUB_NOT_A_TABLE, PGPUBSUB_UNKNOWN_COLUMN
+   */
   sql(): Promise<string> {
     return this.#engine.sql()
   }
@@ -169,7 +172,7 @@ export class PubSubClient {
    * Runs `fn`, and awaits it; every change that it causes is stored with the context, merged over the running one.
    * @example
    * await prisma.$pubsub.withContext({ userId: 7 }, () => prisma.media.create({ data }))
-   * @throws PGPUBSUB_INVALID_CONTEXT when it is not an object of JSON values
+   * @throws PGPUBSUB_INVALID_CONTEXT when it is not an object of JSON values, PGPUBSUB_INVALID_OPTION when `fn` is no function
    */
   withContext<T>(context: Context, fn: () => T | PromiseLike<T>): Promise<T> {
     return this.#engine.withContext(context, fn)
@@ -181,6 +184,7 @@ export class PubSubClient {
    * pgpubsub.mute()`. What others write is stored.
    * @example
    * await prisma.$pubsub.mute(() => prisma.media.createMany({ data: imported }))
+   * @throws PGPUBSUB_INVALID_OPTION when `fn` is no function
    */
   mute<T>(fn: () => T | PromiseLike<T>): Promise<T> {
     return this.#engine.mute(fn)
@@ -226,12 +230,21 @@ export class PubSubClient {
     return new PrismaChannel(this.#engine, this.#client, name, schema)
   }
 
-  /** Logs to `logger` from now on, instead of the one given to `pubsub()`: for a program that runs another module's client. */
+  /**
+   * Logs to `logger` from now on, instead of the one given to `pubsub()`: for a program that runs another module's client.
+   * @throws PGPUBSUB_INVALID_OPTION when it lacks a method
+   */
   logTo(logger: Logger): void {
     this.#engine.logTo(logger)
   }
 
-  /** Subscribes to what the engine tells about itself. @returns a function that ends the subscription. */
+  /**
+   * Subscribes to what the engine tells about itself in this process. A handler that throws is logged, and harms nobody.
+   * @returns a function that ends the subscription
+   * @example
+   * prisma.$pubsub.on('failed', ({ listener, id, error, dead }) => dead && alert(`${listener} gave up on ${id}`, error))
+   * @throws PGPUBSUB_INVALID_OPTION at an event that there is not
+   */
   on<E extends PubSubEvent>(event: E, handler: (payload: PubSubEvents[E]) => void): () => void {
     return this.#engine.on(event, handler)
   }

@@ -32,20 +32,31 @@ export type PostChange<T> = InsertChange<Row<T>> | UpdateChange<Row<T>> | Delete
 /** What `onTruncate` gives to its handler. */
 export type Truncate = TruncateChange
 
+/** What `onPreSave` gives to its handler: recorded before the write of an insert or update, which it does not alter or cancel. */
 export type PreSave<T> = PostSave<T>
+/** What `onPreInsert` gives to its handler: recorded before the write of an insert, which it does not alter or cancel. */
 export type PreInsert<T> = PostInsert<T>
+/** What `onPreUpdate` gives to its handler: recorded before the write of an update, which it does not alter or cancel. */
 export type PreUpdate<T> = PostUpdate<T>
+/** What `onPreDelete` gives to its handler: recorded before the write of a delete, which it does not alter or cancel. */
 export type PreDelete<T> = PostDelete<T>
 
 /** The kinds of change that a method of the family listens to: rows of the type `R`, of a model with the fields `Name`. */
 export interface ChangeKinds<R, Name extends string = keyof R & string> {
+  /** Of `onPostSave` and `onPreSave`. */
   save: InsertChange<R, Name> | UpdateChange<R, Name>
+  /** Of `onPostInsert` and `onPreInsert`. */
   insert: InsertChange<R, Name>
+  /** Of `onPostUpdate` and `onPreUpdate`. */
   update: UpdateChange<R, Name>
+  /** Of `onPostDelete` and `onPreDelete`. */
   delete: DeleteChange<R, Name>
+  /** Of `onPostChange`. */
   change: InsertChange<R, Name> | UpdateChange<R, Name> | DeleteChange<R, Name>
+  /** Of `onTruncate`. */
   truncate: TruncateChange
 }
+/** Which kinds of change a method of the family listens to. */
 export type ChangeKind = keyof ChangeKinds<unknown>
 
 type Where<T> = NonNullable<Prisma.Args<T, 'findMany'>['where']>
@@ -62,7 +73,9 @@ export type Filter<T> = { [F in FieldOf<T>]?: FieldFilter<Where<T>[F & keyof Whe
 
 /** Filters on the row after the change, and before it. */
 export interface When<T> {
+  /** On the row after the change. @default any row */
   new?: Filter<T>
+  /** On the row before the change. @default any row */
   old?: Filter<T>
 }
 
@@ -86,9 +99,9 @@ export interface ModelListenerOptions<T> extends Omit<CoreListenerOptions, 'name
    * @default every change
    */
   when?: When<T>
-  /** Fields that are not stored, so that `old` and `new` do not have them: `{ passwordHash: true }`. */
+  /** Fields that are not stored, so that `old` and `new` do not have them: `{ passwordHash: true }`. @default none */
   omit?: { readonly [F in FieldOf<T>]?: boolean }
-  /** The only fields that are stored: `{ id: true, title: true }`. */
+  /** The only fields that are stored: `{ id: true, title: true }`. @default all */
   select?: { readonly [F in FieldOf<T>]?: boolean }
   /** Store the fields of the key alone. The others are not in `old` and `new`. @default false */
   keysOnly?: boolean
@@ -186,15 +199,16 @@ export type ListenerDecorator<C> = <This>(
  * declared by `prisma.$pubsub.register(instance)`.
  */
 export interface ListenMethod<K extends ChangeKind> {
+  // of overloads that do not fit, the compiler tells of the last: what is wrong with options, and not that they are no name
+  <T>(this: T, name: string, handler: (change: ChangeKinds<Row<T>>[K]) => unknown): void
   <T, const O extends OptionsOf<K, T>>(
     this: T,
     options: Exactly<OptionsOf<K, T>, O>,
     handler: (given: HandlerInput<K, T, O>) => unknown,
   ): void
-  <T>(this: T, name: string, handler: (change: ChangeKinds<Row<T>>[K]) => unknown): void
+  <T>(this: T, name: string): ListenerDecorator<ChangeKinds<Row<T>>[K]>
   <T, const O extends OptionsOf<K, T>>(
     this: T,
     options?: Exactly<OptionsOf<K, T>, O>,
   ): ListenerDecorator<HandlerInput<K, T, O>>
-  <T>(this: T, name: string): ListenerDecorator<ChangeKinds<Row<T>>[K]>
 }

@@ -6,6 +6,7 @@ import { PubSubError } from '../errors.js'
 export interface DeadLetterFilter {
   /** Name of the listener, declared here or not. */
   listener?: string
+  /** Those of this operation. */
   operation?: Operation
   /** A part of the kept error (message or stack), as it is written there. */
   error?: string

@@ -18,12 +18,15 @@ import {
 export interface DeadLetter {
   /** That of the change. */
   readonly id: bigint
+  /** Name of the listener whose attempts it has used up. */
   readonly listener: string
   /** `'message'` of what was published on a channel. */
   readonly operation: Operation | 'message'
   /** As its handler sees it, where the listener is declared and can read it; else as JSON. The payload of a message is `new`. */
   readonly old: unknown
+  /** As `old`; null on delete. */
   readonly new: unknown
+  /** The context of the request that made the change. */
   readonly context: Context
   /** Failed attempts. */
   readonly attempts: number
@@ -31,6 +34,7 @@ export interface DeadLetter {
   readonly error: string | null
   /** When the change was stored. */
   readonly createdAt: Date
+  /** When its last attempt failed. */
   readonly diedAt: Date
 }
 
@@ -38,7 +42,7 @@ export interface DeadLetter {
 export interface DeadLetterListOptions extends DeadLetterFilter {
   /** The most that are returned. @default 100 */
   limit?: number
-  /** Only those with a lower id: the last one's id gives the next page. */
+  /** Only those with a lower id: the last one's id gives the next page. @default the newest */
   before?: bigint
 }
 

@@ -54,7 +54,9 @@ export type FindingCode =
 
 /** One thing that the doctor has found. */
 export interface Finding {
+  /** Which kind of finding: for programs, as the message is for people. */
   readonly code: FindingCode
+  /** How bad it is; `problem` is the worst. */
   readonly severity: Severity
   /** What it is about: a listener, a table, a session. */
   readonly subject: string

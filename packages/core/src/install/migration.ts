@@ -19,6 +19,7 @@ import {
 
 /** What a folder of migrations lacks. */
 export interface Migration {
+  /** What it creates, replaces and drops. */
   readonly report: InstallReport
   /** For a migration behind all others. It may be applied again, over itself. */
   readonly sql: string

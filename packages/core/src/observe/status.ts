@@ -7,6 +7,7 @@ import { countedExactly, tally } from './tally.js'
 
 /** What a listener has in the database. */
 export interface ListenerStatus {
+  /** Its name. */
   readonly listener: string
   /** Nothing of it is taken, until it is resumed. */
   readonly paused: boolean

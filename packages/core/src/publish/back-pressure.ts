@@ -5,7 +5,7 @@ import { Capacity, type CapacityOptions } from './capacity.js'
 
 /** Options of `waitForCapacity`. */
 export interface WaitForCapacityOptions {
-  /** Ends the wait: it rejects with the signal's reason. */
+  /** Ends the wait: it rejects with the signal's reason. @default none */
   signal?: AbortSignal
   /** Milliseconds after which the wait ends with `PGPUBSUB_TIMEOUT`. @default no limit */
   timeoutMs?: number

@@ -21,7 +21,9 @@ export interface Comparison {
 
 /** Conditions on the row before and after the change. */
 export interface When {
+  /** What the row before the change must be like. */
   readonly old?: Condition
+  /** What the row after it must be like. */
   readonly new?: Condition
 }
 

@@ -61,6 +61,7 @@ export function traceWrites(currentTrace: () => TraceContext | null): void {
   shared.everUsed = true
 }
 
+/** The scope that the running code is in; undefined outside of any. */
 export function currentScope(): ContextScope | undefined {
   return storage.getStore()
 }

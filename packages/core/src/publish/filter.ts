@@ -13,6 +13,7 @@ const scalarWords = ['equals', 'not', 'in', 'notIn', 'lt', 'lte', 'gt', 'gte'] a
 const textWords = ['contains', 'startsWith', 'endsWith', 'mode'] as const
 const listWords = ['has', 'hasSome', 'hasEvery', 'isEmpty'] as const
 export const filterWords = [...scalarWords, ...textWords, ...listWords] as const
+/** A word of a filter on one field. */
 export type FilterWord = (typeof filterWords)[number]
 
 /** A field or column that a filter may name. */

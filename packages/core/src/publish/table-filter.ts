@@ -29,8 +29,11 @@ export type ColumnFilter =
 
 /** A filter on the rows of a table by the names of its columns, in the words of Prisma's `where`. */
 export interface TableFilter {
+  /** All of these must match. */
   AND?: TableFilter | readonly TableFilter[]
+  /** One of these must match. */
   OR?: readonly TableFilter[]
+  /** None of these may match. */
   NOT?: TableFilter | readonly TableFilter[]
   [column: string]: ColumnFilter | TableFilter | readonly TableFilter[] | undefined
 }

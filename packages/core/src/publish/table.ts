@@ -3,6 +3,7 @@ import { PubSubError } from '../errors.js'
 import type { TableName } from '../listener.js'
 import { identifier } from '../quote.js'
 
+/** A column as the catalogue knows it. */
 export interface Column {
   readonly name: string
   /** Computed by the database: a BEFORE trigger does not have its new value yet. */
