@@ -3,11 +3,20 @@ import { PubSub, type PubSubOptions, silentLogger } from '@pgpubsub/core'
 import { pubsub, pubsubAdapter } from '@pgpubsub/prisma-extension'
 import { PrismaPg } from '@prisma/adapter-pg'
 import pg from 'pg'
-import { test as base, expect, inject, vi } from 'vitest'
+import { test as base, expect, inject, vi as vitest } from 'vitest'
 import { PrismaClient } from '../../prisma/generated/client.ts'
 import { databaseUrl } from './database-url.ts'
 
-export { describe, expect, inject, vi } from 'vitest'
+export { describe, expect, inject } from 'vitest'
+
+/** Conditions are waited for as long as a busy machine may take. */
+export const vi: typeof vitest = Object.assign(Object.create(vitest), {
+  waitFor: ((condition, options) =>
+    vitest.waitFor(condition, {
+      timeout: 10_000,
+      ...(typeof options === 'number' ? { timeout: options } : options),
+    })) as typeof vitest.waitFor,
+})
 
 export interface ClientOptions extends Omit<PubSubOptions, 'connectionString' | 'pool'> {
   /** `'carrying'`: our adapter; `'plain'`: Prisma's own. */

@@ -84,5 +84,5 @@ export type { ColumnFilter, FilterValue, TableFilter } from './publish/table-fil
 export { PubSub } from './pubsub.js'
 export type { PubSubOptions } from './pubsub-options.js'
 export type { InputOf, OutputOf, StandardSchema } from './standard-schema.js'
-export type { StoredChange, StoredRow, Upcast } from './stored-change.js'
+export type { RowByColumn, StoredChange, Upcast } from './stored-change.js'
 export { type JsonRow, levelOf, storedColumns, type TableListenerOptions } from './table-listener.js'

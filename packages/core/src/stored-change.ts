@@ -1,7 +1,7 @@
 import type { Context, Operation } from './change.js'
 
 /** A row as it is stored: by the names of its columns, in the values of JSON. Numbers that JavaScript cannot hold are text. */
-export type StoredRow = Readonly<Record<string, unknown>>
+export type RowByColumn = Readonly<Record<string, unknown>>
 
 /** A change as it is stored, before its rows become those of the handler. */
 export interface StoredChange {
@@ -12,9 +12,9 @@ export interface StoredChange {
   /** What happened to the row. */
   readonly operation: Operation
   /** The row before; null on insert. */
-  readonly old: StoredRow | null
+  readonly old: RowByColumn | null
   /** The row after; null on delete. */
-  readonly new: StoredRow | null
+  readonly new: RowByColumn | null
   /** Names of the changed columns, where not all of the row is stored; else null: they are found by comparing `old` and `new`. */
   readonly changed: readonly string[] | null
   /** The context of the request that made the change. */

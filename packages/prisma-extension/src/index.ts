@@ -38,6 +38,7 @@ export {
   type PubSubOptions,
   RetryAt,
   type RetryTime,
+  type RowByColumn,
   type Severity,
   type StandardSchema,
   type StoredChange,

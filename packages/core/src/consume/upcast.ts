@@ -2,7 +2,7 @@ import type { Operation } from '../change.js'
 import { PubSubError } from '../errors.js'
 import { members } from '../json-members.js'
 import type { Listener } from '../listener.js'
-import type { StoredChange, StoredRow, Upcast } from '../stored-change.js'
+import type { RowByColumn, StoredChange, Upcast } from '../stored-change.js'
 import type { Claimed } from './claim.js'
 
 /**
@@ -40,7 +40,7 @@ export function upcasted(listener: Listener, upcast: Upcast, stored: Claimed, st
 
 /** A stored row, and the JSON texts that its values have: one that is not changed is written as it was, with all its digits. */
 interface Parsed {
-  readonly row: StoredRow
+  readonly row: RowByColumn
   readonly texts: ReadonlyMap<string, string>
   readonly objects: ReadonlyMap<unknown, string>
 }
@@ -63,7 +63,7 @@ function parsed(json: string | null): Parsed | null {
 }
 
 /** A change keeps the rows that its operation has. */
-function written(before: Parsed | null, row: StoredRow | null | undefined): string | null {
+function written(before: Parsed | null, row: RowByColumn | null | undefined): string | null {
   if (before === null) return null
   if (typeof row !== 'object' || row === null) throw new TypeError('It returned no row where the change has one.')
   const values = Object.entries(row).filter(([, value]) => value !== undefined)
