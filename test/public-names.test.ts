@@ -8,11 +8,12 @@ import { expect, test } from 'vitest'
 
 test('the core exports these names, and no others', () => {
   const forEveryone = [
-    ...['PubSub', 'PubSubError', 'errorCodes', 'operations', 'silentLogger'],
-    ...['Discard', 'DoNotRetry', 'FailedChanges', 'RetryAt'],
+    ...['PubSub', 'PubSubError', 'errorCodes', 'operations', 'storedOperations', 'silentLogger'],
+    ...['Discard', 'DoNotRetry', 'FailedChanges', 'ReplayError', 'RetryAt'],
   ]
   const forAdaptersOfOrms = [
-    ...['checkHandler', 'checkOptionNames', 'levelOf', 'nameMeant', 'resolveListenerOptions', 'show', 'storedColumns'],
+    ...['checkHandler', 'checkOptionNames', 'levelOf', 'nameMeant', 'replayable', 'resolveListenerOptions', 'show'],
+    'storedColumns',
     ...['filterTexts', 'readWhen'],
     ...['carryContext', 'contextEverUsed', 'currentJson', 'currentScope'],
     ...[
@@ -35,6 +36,7 @@ test('the extension exports these names, and no others', () => {
     'DoNotRetry',
     'FailedChanges',
     'PubSubError',
+    'ReplayError',
     'RetryAt',
     'errorCodes',
     'pubsub',

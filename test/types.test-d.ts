@@ -14,6 +14,7 @@ import {
   type PostUpdate,
   pubsub,
   pubsubAdapter,
+  type Replay,
   RetryAt,
   type Row,
   type Truncate,
@@ -568,4 +569,31 @@ test('a schema decides what the handler is given, as far as it tells', () => {
   prisma.media.onPostInsert({ name: 'a', schema: { title: 'string' } }, () => {})
   // @ts-expect-error it returns no rows
   prisma.media.onPostInsert({ name: 'a', upcast: () => ({ title: 'a' }) }, () => {})
+})
+
+test('a listener with replay: true is given replays too, and a replay takes filters of its model', () => {
+  prisma.media.onPostSave({ name: 'a', replay: true, omit: { url: true } }, (change) => {
+    expectTypeOf(change.operation).toEqualTypeOf<'insert' | 'update' | 'replay'>()
+    if (change.operation !== 'replay') return
+    expectTypeOf(change.old).toBeNull()
+    expectTypeOf(change.new).toEqualTypeOf<Omit<Media, 'url'>>()
+  })
+  prisma.media.onPostSave({ name: 'b' }, ({ operation }) => {
+    expectTypeOf(operation).toEqualTypeOf<'insert' | 'update'>()
+  })
+  class Listeners {
+    @prisma.media.onPostInsert({ replay: true })
+    index(change: PostInsert<typeof prisma.media> | Replay<typeof prisma.media>) {
+      expectTypeOf(change.new).toEqualTypeOf<Media>()
+    }
+  }
+  prisma.$pubsub.register(new Listeners())
+  // @ts-expect-error a deleted row is not there to be replayed
+  prisma.media.onPostDelete({ name: 'c', replay: true }, () => {})
+  // @ts-expect-error a broadcast is not stored
+  prisma.media.onPostSave({ name: 'd', replay: true, delivery: 'broadcast' }, () => {})
+  void prisma.$pubsub.replay(prisma.media, { listener: 'a', where: { status: 'Clean' } })
+  void prisma.$pubsub.replay({ listener: 'a', after: { id: 1 } })
+  // @ts-expect-error no field of the model
+  void prisma.$pubsub.replay(prisma.media, { listener: 'a', where: { nothing: 1 } })
 })

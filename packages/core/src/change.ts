@@ -4,6 +4,10 @@ export const operations = ['insert', 'update', 'delete', 'truncate'] as const
 /** What happened to a row; `truncate` happens to a whole table. */
 export type Operation = (typeof operations)[number]
 
+/** What a notification of a row can carry: an {@link Operation}, or a row as it was found by `replay()`. */
+export const storedOperations = [...operations, 'replay'] as const
+export type StoredOperation = (typeof storedOperations)[number]
+
 /** JSON set per request by the application, stored with each change it causes. */
 export type Context = Readonly<Record<string, unknown>>
 
@@ -68,6 +72,15 @@ export interface TruncateChange extends ChangeBase {
   readonly new: null
   /** Always empty. */
   readonly changed: readonly []
+}
+
+/** A row as `replay()` found it: nothing has happened to it. Given to listeners that are declared with `replay: true`. */
+export interface ReplayChange<Row, Name extends string = keyof Row & string> extends ChangeBase {
+  readonly operation: 'replay'
+  readonly old: null
+  readonly new: Row
+  /** Every stored field, as of an insert. */
+  readonly changed: readonly Name[]
 }
 
 /** One inserted, updated or deleted row, discriminated by `operation`. */

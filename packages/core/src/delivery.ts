@@ -7,7 +7,7 @@ export type Delivery = (typeof deliveries)[number]
 /** Options that are about what is stored. */
 export const durableOptions = [
   ...['order', 'wake', 'batchSize', 'attempts', 'backoff', 'highWaterMark', 'transactional', 'lease', 'batch'],
-  ...['schema', 'upcast'],
+  ...['schema', 'upcast', 'replay'],
 ] as const
 
 /** What a listener of broadcasts cannot have. */

@@ -11,6 +11,9 @@ export {
   type InsertChange,
   type Operation,
   operations,
+  type ReplayChange,
+  type StoredOperation,
+  storedOperations,
   type TruncateChange,
   type UpdateChange,
 } from './change.js'
@@ -45,6 +48,7 @@ export type {
   Listener,
   ListenerDefinition,
   OrderMode,
+  Replayable,
   StoredColumns,
   TableName,
   WakeMode,
@@ -56,6 +60,7 @@ export {
   type Given,
   type ListenerDefaults,
   type ListenerOptions,
+  type Replayed,
   resolveListenerOptions,
   type Transactional,
 } from './options.js'
@@ -79,10 +84,17 @@ export { type FilterField, type FilterWord, readWhen } from './publish/filter.js
 export { filterTexts } from './publish/filter-values.js'
 export { mayWrite } from './publish/may-write.js'
 export type { PayloadType } from './publish/message-json.js'
+export {
+  ReplayError,
+  type ReplayKey,
+  type ReplayOptions,
+  type ReplayProgress,
+  type ReplayResult,
+} from './publish/replay-options.js'
 export type { Column, Table } from './publish/table.js'
 export type { ColumnFilter, FilterValue, TableFilter } from './publish/table-filter.js'
 export { PubSub } from './pubsub.js'
 export type { PubSubOptions } from './pubsub-options.js'
 export type { InputOf, OutputOf, StandardSchema } from './standard-schema.js'
 export type { RowByColumn, StoredChange, Upcast } from './stored-change.js'
-export { type JsonRow, levelOf, storedColumns, type TableListenerOptions } from './table-listener.js'
+export { type JsonRow, levelOf, replayable, storedColumns, type TableListenerOptions } from './table-listener.js'

@@ -6,6 +6,7 @@ import type { Instrumentation } from './instrumentation.js'
 import { quotedNameMeant } from './known-names.js'
 import type { Message } from './message.js'
 import type { When } from './publish/condition.js'
+import type { FilterField } from './publish/filter.js'
 import type { Table } from './publish/table.js'
 import type { StandardSchema } from './standard-schema.js'
 import type { Upcast } from './stored-change.js'
@@ -147,8 +148,18 @@ export interface Listener<Row = unknown> {
   readonly transactions?: TransactionSource
   /** Watches the attempts of a worker. */
   readonly instrumentation?: Instrumentation
+  /** Of one that was declared with `replay: true`. */
+  readonly replay?: Replayable
   /** Its table as the program's own schema has it, where it has one: a migration is written by it, without a database. */
   readonly tableKnown?: Table
+}
+
+/** How `replay()` names what the listener is on. */
+export interface Replayable {
+  /** The model, or the table. */
+  readonly source: string
+  /** A field or column, by its name in the option `where` or `after`. @throws PGPUBSUB_UNKNOWN_COLUMN */
+  readonly fieldNamed: (option: string, name: string) => FilterField
 }
 
 /** What it listens to, in words. */

@@ -134,6 +134,9 @@ export type Given<O, C, Tx> = O extends { delivery: 'broadcast' }
     ? readonly WithTx<O, Checked<O, C>, Tx>[]
     : WithTx<O, Checked<O, C>, Tx>
 
+/** What a listener is given more where it is declared with `replay: true`: `R`. */
+export type Replayed<O, R> = O extends { replay: true } ? R : never
+
 /** The change with what its schema makes of it. */
 type Checked<O, C> = O extends
   | { schema: StandardSchema<infer _, infer Output> }

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { Change, Context } from './change.js'
+import type { Change, Context, ReplayChange } from './change.js'
 import { Channel, type ChannelOptions, ChannelRegistry } from './channel.js'
 import { checkCallback, checkListenerName, checkListenerNames } from './check.js'
 import { Connections } from './connections.js'
@@ -21,7 +21,7 @@ import { checkLogger, type Logger, quietLogger } from './logger.js'
 import type { Reports } from './observe/reports.js'
 import type { ListenerStatus } from './observe/status.js'
 import { type Observer, Observers } from './observers.js'
-import type { Given, ListenerDefaults } from './options.js'
+import type { Given, ListenerDefaults, Replayed } from './options.js'
 import {
   type ProcessOptions,
   type ProcessResult,
@@ -30,6 +30,7 @@ import {
 } from './process-options.js'
 import type { BackPressure, WaitForCapacityOptions } from './publish/back-pressure.js'
 import { currentContext, enterScope, openMutedScope, openScope, runInScope, traceWrites } from './publish/context.js'
+import { type ReplayOptions, type ReplayResult, resolveReplay } from './publish/replay-options.js'
 import { type PubSubOptions, resolvePubSubOptions } from './pubsub-options.js'
 import type { StandardSchema } from './standard-schema.js'
 import { type JsonRow, type TableListenerOptions, tableListener } from './table-listener.js'
@@ -87,7 +88,7 @@ export class PubSub {
   /** Declares a listener on a table. @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_DUPLICATE_LISTENER */
   onChange<const O extends TableListenerOptions>(
     options: O,
-    handler: (given: Given<O, Change<JsonRow>, Queryable>) => unknown,
+    handler: (given: Given<O, Change<JsonRow> | Replayed<O, ReplayChange<JsonRow>>, Queryable>) => unknown,
   ): void {
     this.declare(tableListener(options, handler as Listener['handler'], this.defaults))
   }
@@ -342,6 +343,31 @@ export class PubSub {
   async #observeCapacity(listener: string): Promise<void> {
     const highWaterMark = this.#highWaterMark(listener)
     if (highWaterMark) await (await this.#openBackPressure()).observe(listener, highWaterMark)
+  }
+
+  /**
+   * Gives rows of a table to one listener's handler, as changes with the operation `'replay'`: to build anew what it keeps. They are
+   * stored in the order of the table's key, each batch in a transaction of its own, with the running context; `when` and
+   * `columns` of the listener do not choose among them. A row is never older than what was stored of it before.
+   * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_UNKNOWN_LISTENER, PGPUBSUB_UNKNOWN_COLUMN, PGPUBSUB_UNKNOWN_TABLE,
+   * PGPUBSUB_NOT_INSTALLED; PGPUBSUB_REPLAY_FAILED on its way, as a `ReplayError` that tells from where to go on
+   */
+  replay(options: ReplayOptions): Promise<ReplayResult> {
+    return this.replayOf(undefined, options)
+  }
+
+  /** {@link replay} of what the listener must be on, with filters of another kind: the way in for adapters of ORMs. */
+  async replayOf(source: string | undefined, options: ReplayOptions<unknown>): Promise<ReplayResult> {
+    const find = (name: string) => this.#listeners.named([name])[0] as Listener
+    const resolved = resolveReplay(find, options, source)
+    const { replay } = await import('./publish/replay.js')
+    const { signal, listener } = resolved
+    const { name } = listener.definition
+    const capacityFor = async (writes: number) => {
+      const backPressure = await this.#openBackPressure()
+      await backPressure.wait(name, listener.consume.highWaterMark, signal ? { signal } : {}, writes)
+    }
+    return replay({ schema: this.schema, pool: await this.openPool(), capacityFor }, resolved)
   }
 
   /** Runs `fn` with the context merged over the running one, stored with every change that it causes. */

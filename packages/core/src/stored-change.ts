@@ -1,4 +1,4 @@
-import type { Context, Operation } from './change.js'
+import type { Context, StoredOperation } from './change.js'
 
 /** A row as it is stored: by the names of its columns, in the values of JSON. Numbers that JavaScript cannot hold are text. */
 export type RowByColumn = Readonly<Record<string, unknown>>
@@ -10,7 +10,7 @@ export interface StoredChange {
   /** Name of the listener that it is for. */
   readonly listener: string
   /** What happened to the row. */
-  readonly operation: Operation
+  readonly operation: StoredOperation
   /** The row before; null on insert. */
   readonly old: RowByColumn | null
   /** The row after; null on delete. */

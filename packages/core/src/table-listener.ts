@@ -1,6 +1,6 @@
 import { type Operation, operations } from './change.js'
 import { checkHandler, checkOptionNames, invalid, oneOf, show } from './check.js'
-import { type Level, type Listener, levels, type StoredColumns } from './listener.js'
+import { type Level, type Listener, levels, type Replayable, type StoredColumns } from './listener.js'
 import { type ListenerDefaults, type ListenerOptions, resolveListenerOptions } from './options.js'
 import { readWhen } from './publish/filter.js'
 import { columnField, type TableFilter } from './publish/table-filter.js'
@@ -41,6 +41,11 @@ export interface TableListenerOptions extends Omit<ListenerOptions, 'schema'> {
   keysOnly?: boolean
   /** Of the table's shape: stored with each change, and told to `upcast` where it was another. Yours to change with a migration. @default none */
   version?: string
+  /**
+   * Lets `replay()` give it rows of the table as they are: its handler is then given changes with the operation `'replay'`, too.
+   * @default false
+   */
+  replay?: boolean
 }
 
 /** A row as PostgreSQL's `to_jsonb` writes it. */
@@ -50,7 +55,7 @@ const optionNames = [
   ...['name', 'order', 'wake', 'batchSize', 'concurrency', 'attempts', 'backoff', 'timeoutMs', 'highWaterMark'],
   ...['transactional', 'lease', 'batch', 'delivery', 'upcast'],
   ...['table', 'schema', 'changeSchema', 'operations', 'timing', 'level'],
-  ...['columns', 'when', 'omit', 'select', 'keysOnly', 'version'],
+  ...['columns', 'when', 'omit', 'select', 'keysOnly', 'version', 'replay'],
 ] as const satisfies readonly (keyof TableListenerOptions)[]
 
 /** @throws PGPUBSUB_INVALID_OPTION */
@@ -98,6 +103,10 @@ export function tableListener(
     consume,
     decode: (json) => JSON.parse(json),
     fieldName: (column) => column,
+    ...replayable(where, options.replay, filtered.operations, {
+      source: options.table,
+      fieldNamed: (_option, column) => columnField(column),
+    }),
     handler,
   }
 }
@@ -136,6 +145,24 @@ function refusePointless(where: string, listened: readonly Operation[], options:
   const option = (['omit', 'select', 'keysOnly', 'level'] as const).find((name) => options[name] !== undefined)
   if (!option) return
   throw invalid(`${option} of ${where} is about the rows that are stored, and truncate has none. Leave ${option} out.`)
+}
+
+/**
+ * What a listener declared with `replay: true` has more than others.
+ * @throws PGPUBSUB_INVALID_OPTION
+ */
+export function replayable(
+  where: string,
+  replay: unknown,
+  listened: readonly Operation[],
+  how: Replayable,
+): { replay?: Replayable } {
+  if (replay === undefined || replay === false) return {}
+  if (replay !== true) throw invalid(`replay of ${where} must be true or false; it is ${show(replay)}.`)
+  if (listened.some((operation) => operation === 'insert' || operation === 'update')) return { replay: how }
+  throw invalid(
+    `${where} has replay, and listens neither to inserts nor to updates: its handler takes no row as it is.`,
+  )
 }
 
 function versionOf(listener: string, { version, upcast }: TableListenerOptions): string | null {

@@ -8,6 +8,7 @@ import {
   type Operation,
   PubSubError,
   readWhen,
+  replayable,
   resolveListenerOptions,
   type StoredColumns,
   show,
@@ -41,7 +42,7 @@ export type LooseOptions = Record<string, unknown> & { name?: string }
 const optionNames = [
   ...['name', 'order', 'wake', 'batchSize', 'concurrency', 'attempts', 'backoff', 'timeoutMs', 'highWaterMark'],
   ...['transactional', 'lease', 'batch', 'delivery', 'schema', 'upcast'],
-  ...['columns', 'when', 'omit', 'select', 'keysOnly', 'level'],
+  ...['columns', 'when', 'omit', 'select', 'keysOnly', 'level', 'replay'],
 ]
 
 /**
@@ -92,6 +93,10 @@ export function modelListener(
     consume,
     decode: rowDecoder({ ...model, fields: storedFields(model, stored) }),
     fieldName: (column) => fieldNames.get(column),
+    ...replayable(where, options.replay, filtered, {
+      source: model.name,
+      fieldNamed: (option, field) => filterField(fieldNamed('replay', option, model, field)),
+    }),
     tableKnown: tableOf(model),
     handler: handler as Listener['handler'],
   }

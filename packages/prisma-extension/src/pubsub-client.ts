@@ -1,30 +1,44 @@
-import type {
-  Context,
-  DeadLetters,
-  DoctorOptions,
-  Finding,
-  InstallReport,
-  ListenerStatus,
-  ListenOptions,
-  Logger,
-  Migration,
-  ProcessOptions,
-  ProcessResult,
-  PubSub,
-  PubSubEvent,
-  PubSubEvents,
-  StandardSchema,
-  WaitForCapacityOptions,
-  Worker,
+import {
+  type Context,
+  type DeadLetters,
+  type DoctorOptions,
+  type Finding,
+  type InstallReport,
+  type ListenerStatus,
+  type ListenOptions,
+  type Logger,
+  type Migration,
+  type ProcessOptions,
+  type ProcessResult,
+  type PubSub,
+  PubSubError,
+  type PubSubEvent,
+  type PubSubEvents,
+  type ReplayOptions,
+  type ReplayResult,
+  type StandardSchema,
+  type WaitForCapacityOptions,
+  type Worker,
 } from '@pgpubsub/core'
+import { Prisma } from '@prisma/client/extension'
 import { PrismaChannel } from './channel.js'
 import { type PrismaTransaction, prismaDeadLetters } from './dead-letters.js'
 import { decoratedListeners } from './decorator.js'
 import type { RootClient } from './request-context.js'
+import type { Filter } from './types.js'
 
 /** The command line has one without a client, on which nothing is declared. */
 const noClient = (): never => {
   throw new Error('There is no client of Prisma here.')
+}
+
+function modelName(model: unknown): string {
+  const name = typeof model === 'object' && model ? Prisma.getExtensionContext(model).$name : model
+  if (typeof name === 'string') return name
+  throw new PubSubError(
+    'PGPUBSUB_INVALID_OPTION',
+    'replay takes a model: its delegate, like prisma.media, or its name.',
+  )
 }
 
 /** The engine behind a client: for what is told of it elsewhere in this package. */
@@ -166,6 +180,25 @@ export class PubSubClient {
    */
   waitForCapacity(listener: string, options?: WaitForCapacityOptions): Promise<void> {
     return this.#engine.waitForCapacity(listener, options)
+  }
+
+  /**
+   * Gives rows of a model to one listener's handler, as changes with the operation `'replay'`: to build a search index anew, say. The
+   * listener is declared with `replay: true`. Rows are stored in the order of their keys, each batch in a transaction of its
+   * own, with the running context; `when` and `columns` of the listener do not choose among them. A row is never older
+   * than what was stored of it before.
+   * @param model a model's delegate, or its name; without it, the one that the listener is on
+   * @example
+   * const { stored } = await prisma.$pubsub.replay(prisma.media, { listener: 'index-media', where: { status: 'Clean' } })
+   * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_UNKNOWN_LISTENER, PGPUBSUB_UNKNOWN_COLUMN, PGPUBSUB_UNKNOWN_TABLE,
+   * PGPUBSUB_NOT_INSTALLED; PGPUBSUB_REPLAY_FAILED on its way, with `last`, from where to go on
+   */
+  replay(options: ReplayOptions<object>): Promise<ReplayResult>
+  replay(model: string, options: ReplayOptions<object>): Promise<ReplayResult>
+  replay<T extends object>(model: T, options: ReplayOptions<Filter<T>>): Promise<ReplayResult>
+  async replay(...given: [unknown, unknown?]): Promise<ReplayResult> {
+    const [model, options] = given.length > 1 ? given : [undefined, given[0]]
+    return this.#engine.replayOf(given.length > 1 ? modelName(model) : undefined, options as ReplayOptions<object>)
   }
 
   /**

@@ -5,6 +5,8 @@ import type {
   Given,
   InsertChange,
   Level,
+  ReplayChange,
+  Replayed,
   TruncateChange,
   UpdateChange,
 } from '@pgpubsub/core'
@@ -31,6 +33,9 @@ export type PostDelete<T> = DeleteChange<Row<T>>
 export type PostChange<T> = InsertChange<Row<T>> | UpdateChange<Row<T>> | DeleteChange<Row<T>>
 /** What `onTruncate` gives to its handler. */
 export type Truncate = TruncateChange
+
+/** What a listener that is declared with `replay: true` is given by `replay()`: `new` is the row as it is, `old` is null. */
+export type Replay<T> = ReplayChange<Row<T>>
 
 /** What `onPreSave` gives to its handler: recorded before the write of an insert or update, which it does not alter or cancel. */
 export type PreSave<T> = PostSave<T>
@@ -111,6 +116,11 @@ export interface ModelListenerOptions<T> extends Omit<CoreListenerOptions, 'name
    * @default 'row'
    */
   level?: Level
+  /**
+   * Lets `prisma.$pubsub.replay()` give it rows as they are: its handler is then given changes with the operation `'replay'`, too.
+   * @default false
+   */
+  replay?: boolean
 }
 
 /**
@@ -133,12 +143,16 @@ export type StoredRow<T, O> = O extends { keysOnly: true }
 
 type TrueKeys<S> = { [K in keyof S]: S[K] extends true ? K : never }[keyof S]
 
+type WithoutUpdates<K extends ChangeKind> = 'columns' | 'when' | (K extends 'delete' ? 'replay' : never)
+
 /** What a method of the family takes: `columns` chooses among updates, and a truncated table has no row to store. */
 export type OptionsOf<K extends ChangeKind, T> = K extends 'save' | 'update' | 'change'
   ? ModelListenerOptions<T>
   : Omit<
       ModelListenerOptions<T>,
-      K extends 'truncate' ? 'columns' | 'when' | 'omit' | 'select' | 'keysOnly' | 'level' : 'columns' | 'when'
+      K extends 'truncate'
+        ? 'columns' | 'when' | 'omit' | 'select' | 'keysOnly' | 'level' | 'replay'
+        : WithoutUpdates<K>
     > &
       (K extends 'truncate' ? object : { when?: Pick<When<T>, K extends 'insert' ? 'new' : 'old'> })
 
@@ -184,7 +198,7 @@ type Contradicting<O> =
 /** What the handler of a listener with the options `O` is given. */
 export type HandlerInput<K extends ChangeKind, T, O> = Given<
   O,
-  ChangeKinds<StoredRow<T, O>, FieldOf<T>>[K],
+  ChangeKinds<StoredRow<T, O>, FieldOf<T>>[K] | Replayed<O, ReplayChange<StoredRow<T, O>, FieldOf<T>>>,
   TransactionOf<T>
 >
 

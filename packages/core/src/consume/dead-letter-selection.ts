@@ -1,4 +1,4 @@
-import { type Operation, operations } from '../change.js'
+import { type StoredOperation, storedOperations } from '../change.js'
 import { checkOptionNames, show } from '../check.js'
 import { PubSubError } from '../errors.js'
 
@@ -7,7 +7,7 @@ export interface DeadLetterFilter {
   /** Name of the listener, declared here or not. */
   listener?: string
   /** Those of this operation. */
-  operation?: Operation
+  operation?: StoredOperation
   /** A part of the kept error (message or stack), as it is written there. */
   error?: string
   /** Those that died at this time or later. */
@@ -75,8 +75,8 @@ function textOf(call: string, option: string, value: unknown): string {
 }
 
 function operationOf(call: string, value: unknown): string {
-  if (operations.includes(value as Operation)) return value as Operation
-  throw invalid(`operation of ${call} must be one of ${operations.join(', ')}.`)
+  if (storedOperations.includes(value as StoredOperation)) return value as StoredOperation
+  throw invalid(`operation of ${call} must be one of ${storedOperations.join(', ')}.`)
 }
 
 function timeOf(call: string, option: string, value: unknown): string {

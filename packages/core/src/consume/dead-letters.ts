@@ -1,4 +1,4 @@
-import type { Context, Operation } from '../change.js'
+import type { Context, StoredOperation } from '../change.js'
 import { checkOptionNames, positiveInteger } from '../check.js'
 import type { Queryable, QueryResult, ResultRow } from '../database.js'
 import { PubSubError } from '../errors.js'
@@ -21,7 +21,7 @@ export interface DeadLetter {
   /** Name of the listener whose attempts it has used up. */
   readonly listener: string
   /** `'message'` of what was published on a channel. */
-  readonly operation: Operation | 'message'
+  readonly operation: StoredOperation | 'message'
   /** As its handler sees it, where the listener is declared and can read it; else as JSON. The payload of a message is `new`. */
   readonly old: unknown
   /** As `old`; null on delete. */

@@ -1,4 +1,4 @@
-import type { Change, Context, Operation } from '../change.js'
+import type { Change, Context, StoredOperation } from '../change.js'
 import { keptAsText, members } from '../json-members.js'
 import type { Listener } from '../listener.js'
 import type { Claimed } from './claim.js'
@@ -33,7 +33,7 @@ function toChange(listener: Listener, stored: Claimed, signal: AbortSignal, tx?:
   const change: Record<string, unknown> = {
     id: stored.id,
     listener: listener.definition.name,
-    operation: stored.operation as Operation,
+    operation: stored.operation as StoredOperation,
     old: stored.old === null ? null : listener.decode(stored.old),
     new: stored.new === null ? null : listener.decode(stored.new),
     get changed() {

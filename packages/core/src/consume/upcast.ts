@@ -1,4 +1,4 @@
-import type { Operation } from '../change.js'
+import type { StoredOperation } from '../change.js'
 import { PubSubError } from '../errors.js'
 import { members } from '../json-members.js'
 import type { Listener } from '../listener.js'
@@ -14,7 +14,7 @@ export function upcasted(listener: Listener, upcast: Upcast, stored: Claimed, st
   const change: StoredChange = {
     id: stored.id,
     listener: listener.definition.name,
-    operation: stored.operation as Operation,
+    operation: stored.operation as StoredOperation,
     old: old?.row ?? null,
     new: now?.row ?? null,
     changed: stored.changed,

@@ -38,11 +38,17 @@ export class BackPressure {
   }
 
   /**
+   * @param writes how many notifications are about to be stored at once
    * @param declared the listener's mark: null where it is declared without one, undefined where it is not declared
    * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_UNKNOWN_LISTENER, PGPUBSUB_NOT_INSTALLED, PGPUBSUB_TIMEOUT,
    * PGPUBSUB_CLOSED, the signal's reason
    */
-  async wait(listener: string, declared: number | null | undefined, options: WaitForCapacityOptions): Promise<void> {
+  async wait(
+    listener: string,
+    declared: number | null | undefined,
+    options: WaitForCapacityOptions,
+    writes = 1,
+  ): Promise<void> {
     checkOptionNames('waitForCapacity', options, optionNames)
     const highWaterMark = markOf(listener, declared, options.highWaterMark)
     const { signal, timeoutMs } = options
@@ -57,7 +63,7 @@ export class BackPressure {
     signal?.addEventListener('abort', aborted)
     closing.addEventListener('abort', closed)
     try {
-      await this.#capacity(listener, highWaterMark).wait(end.signal)
+      await this.#capacity(listener, highWaterMark).wait(end.signal, writes)
     } finally {
       if (timer) clearTimeout(timer)
       signal?.removeEventListener('abort', aborted)

@@ -60,14 +60,14 @@ export class Capacity {
     this.#highWaterMark = highWaterMark
   }
 
-  /** Waits until a write may go ahead. @throws the signal's reason, and as {@link observe} */
-  async wait(signal: AbortSignal): Promise<void> {
+  /** Waits until a write, or so many at once, may go ahead. @throws the signal's reason, and as {@link observe} */
+  async wait(signal: AbortSignal, writes = 1): Promise<void> {
     for (;;) {
       signal.throwIfAborted()
       const looked = this.#full || this.#grants > 0 ? this.observe() : this.#look()
       await untilAborted(looked, signal, () => signal.throwIfAborted())
       if (this.#grants > 0) {
-        this.#grants--
+        this.#grants = Math.max(0, this.#grants - writes)
         return
       }
       if (!this.#full) continue

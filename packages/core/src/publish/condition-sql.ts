@@ -54,7 +54,7 @@ function sample({ is, value, column }: Comparison, table: Table): string {
   return `${textOf(value)}::${type}`
 }
 
-function conditionSql(condition: Condition, table: Table, field: (column: string) => string): string {
+export function conditionSql(condition: Condition, table: Table, field: (column: string) => string): string {
   const part = (inner: Condition) => conditionSql(inner, table, field)
   if ('all' in condition) return condition.all.length === 0 ? 'true' : `(${condition.all.map(part).join(' and ')})`
   if ('any' in condition) return condition.any.length === 0 ? 'false' : `(${condition.any.map(part).join(' or ')})`

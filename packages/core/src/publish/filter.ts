@@ -56,6 +56,13 @@ export function readWhen(
   }
 }
 
+/** What a filter of rows means; null where it asks nothing. @throws PGPUBSUB_INVALID_OPTION */
+export const readFilter = (
+  where: string,
+  filter: unknown,
+  fieldNamed: (name: string) => FilterField,
+): Condition | null => readGroup({ where, fieldNamed }, filter) ?? null
+
 const rowsOfOperation = (operation: Operation): readonly RowName[] =>
   operation === 'truncate' ? [] : rowsOf(operation)
 

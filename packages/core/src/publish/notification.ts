@@ -1,4 +1,4 @@
-import type { Operation } from '../change.js'
+import type { Operation, StoredOperation } from '../change.js'
 import type { ListenerDefinition } from '../listener.js'
 import { arrayText, identifier, literal } from '../quote.js'
 import type { Table } from './table.js'
@@ -15,16 +15,19 @@ export const engineIn = (name: string): Engine => ({ name, schema: identifier(na
 
 export type RowOperation = Exclude<Operation, 'truncate'>
 
+/** Those, and `replay`. */
+export type StoredRowOperation = Exclude<StoredOperation, 'truncate'>
+
 /** Which of the two rows an operation has. */
-export const rowsOf = (operation: RowOperation) =>
-  ({ insert: ['new'], update: ['old', 'new'], delete: ['old'] })[operation] as ('old' | 'new')[]
+export const rowsOf = (operation: StoredRowOperation) =>
+  ({ insert: ['new'], update: ['old', 'new'], delete: ['old'], replay: ['new'] })[operation] as ('old' | 'new')[]
 
 /** Where only a part of the row is stored, old and new do not tell what has changed. */
-const storesChanged = ({ stored }: ListenerDefinition, operation: RowOperation) =>
+const storesChanged = ({ stored }: ListenerDefinition, operation: StoredRowOperation) =>
   operation === 'update' && stored.kind !== 'all'
 
 /** The columns of a notification that a change fills. */
-export function storedNames(definition: ListenerDefinition, operation: RowOperation): string {
+export function storedNames(definition: ListenerDefinition, operation: StoredRowOperation): string {
   const changed = storesChanged(definition, operation) ? ['changed'] : []
   const version = definition.version === null ? [] : ['version']
   return ['listener', 'operation', 'key', 'context', ...rowsOf(operation), ...changed, ...version].join(', ')
@@ -35,7 +38,7 @@ export function storedValues(
   engine: Engine,
   definition: ListenerDefinition,
   table: Table,
-  operation: RowOperation,
+  operation: StoredRowOperation,
   rowNamed: (row: 'old' | 'new') => string,
   context = contextOf(engine),
 ): string[] {

@@ -32,7 +32,7 @@ export function triggersOf(schema: string, definition: ListenerDefinition, found
 }
 
 /** A key that the program's own schema names holds wherever the trigger is written: by a migration, or by install(). */
-function withDeclaredKey({ key }: ListenerDefinition, table: Table): Table {
+export function withDeclaredKey({ key }: ListenerDefinition, table: Table): Table {
   const isThere = (name: string) => table.columns.some((column) => column.name === name)
   return key?.every(isThere) ? { ...table, key } : table
 }

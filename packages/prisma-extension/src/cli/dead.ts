@@ -1,5 +1,5 @@
 import { Argument, Command, InvalidArgumentError, Option } from '@commander-js/extra-typings'
-import { type DeadLetterFilter, type DeadLetterSelection, operations } from '@pgpubsub/core'
+import { type DeadLetterFilter, type DeadLetterSelection, storedOperations } from '@pgpubsub/core'
 import { count } from './count.js'
 import { deadLetterLines, deadLetterTable } from './dead-letter-table.js'
 import { logFormatOption, logLevelOption } from './log.js'
@@ -73,7 +73,7 @@ const moduleArgument = () => new Argument('<module>', 'file that exports the Pri
 function filtered(command: Command) {
   return command
     .option('--listener <name>', 'those of this listener, declared or not')
-    .addOption(new Option('--operation <operation>', 'those of this operation').choices(operations))
+    .addOption(new Option('--operation <operation>', 'those of this operation').choices(storedOperations))
     .option('--error <text>', 'those whose error has this text in it')
     .option('--died-after <time>', 'those that died at this time or later (ISO 8601)', time)
     .option('--died-before <time>', 'those that died before', time)
