@@ -8,6 +8,7 @@ import { installCommand } from './install.js'
 import { listenCommand } from './listen.js'
 import { migrateCommand } from './migrate.js'
 import { processCommand } from './process.js'
+import { replayCommand } from './replay.js'
 import { sqlCommand } from './sql.js'
 import { statusCommand } from './status.js'
 import { watchCommand } from './watch.js'
@@ -24,19 +25,21 @@ Examples:
   $ pgpubsub sql src/listeners.ts > install.sql   the same as SQL, for a migration or a review
   $ pgpubsub listen src/listeners.ts              handle changes, until SIGTERM or Ctrl-C
   $ pgpubsub process src/listeners.ts             handle what is ready, and end: for cron
+  $ pgpubsub replay src/listeners.ts --listener x give rows that are there already to a listener
   $ pgpubsub watch src/listeners.ts               what waits, runs and is dead, drawn again and again
   $ pgpubsub dead list src/listeners.ts           what has used up its attempts; retry and discard it
   $ pgpubsub doctor src/listeners.ts              what is wrong with the database, and what to do about it
 
 Exit codes:
-  ${exitCodes.stopped}  done; for listen: stopped by a signal
+  ${exitCodes.stopped}  done; for listen and process: stopped by a signal
   ${exitCodes.failure}  it failed: the database cannot be reached, the module throws, …; for doctor: there is a
-     problem; for check: what is installed is not what is declared; for migrate --check: a migration is missing
+     problem; for check: what is installed is not what is declared; for migrate --check: a migration is missing;
+     for replay: it was stopped
   ${exitCodes.usage}  wrong usage: an option, a listener's name, a module without a client
   ${exitCodes.unknown}  check could not tell: the database cannot be reached, or the role may not look
   A second signal while listen stops ends it at once, with 128 and the signal's number (130, 143).`
 
-/** The command line: `pgpubsub listen | process | migrate | check | install | sql | status | watch | dead | doctor`. */
+/** The command line: `pgpubsub listen | process | migrate | check | install | sql | replay | status | watch | dead | doctor`. */
 export function program(): Command {
   const pgpubsub = new Command('pgpubsub')
     .description(
@@ -50,6 +53,7 @@ export function program(): Command {
     .exitOverride(exit)
   const commands = [
     ...[listenCommand(), processCommand(), migrateCommand(), checkCommand(), installCommand(), sqlCommand()],
+    replayCommand(),
     ...[statusCommand(), watchCommand(), deadCommand(), doctorCommand()],
   ]
   for (const command of commands) pgpubsub.addCommand(inheriting(command, pgpubsub))
