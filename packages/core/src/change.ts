@@ -6,6 +6,8 @@ export type Operation = (typeof operations)[number]
 
 /** What a notification of a row can carry: an {@link Operation}, or a row as it was found by `replay()`. */
 export const storedOperations = [...operations, 'replay'] as const
+
+/** What a notification of a row can carry: an {@link Operation}, or `replay`. */
 export type StoredOperation = (typeof storedOperations)[number]
 
 /** JSON set per request by the application, stored with each change it causes. */
@@ -76,8 +78,11 @@ export interface TruncateChange extends ChangeBase {
 
 /** A row as `replay()` found it: nothing has happened to it. Given to listeners that are declared with `replay: true`. */
 export interface ReplayChange<Row, Name extends string = keyof Row & string> extends ChangeBase {
+  /** Tells the kinds of changes apart, and with it TypeScript knows that `old` is null. */
   readonly operation: 'replay'
+  /** Always null: nothing is known of before. */
   readonly old: null
+  /** The row as it is, as `findFirstOrThrow()` would return it. */
   readonly new: Row
   /** Every stored field, as of an insert. */
   readonly changed: readonly Name[]

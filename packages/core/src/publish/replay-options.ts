@@ -19,9 +19,9 @@ export interface ReplayOptions<Where = TableFilter> {
   batchSize?: number
   /** Begins behind the row with this key: the `last` of a result, of a progress or of an error. @default with the first row */
   after?: Readonly<Record<string, unknown>>
-  /** Called after each batch. */
+  /** Called after each batch. @default nobody is told */
   onProgress?: (progress: ReplayProgress) => void
-  /** Ends it between two batches: it returns what was done. */
+  /** Ends it between two batches: it returns what was done. @default it goes on to the last row */
   signal?: AbortSignal
 }
 
