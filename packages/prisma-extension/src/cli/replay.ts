@@ -3,6 +3,7 @@ import type { ReplayKey } from '@pgpubsub/core'
 import { count } from './count.js'
 import { exitCodes } from './exit-code.js'
 import { logFormatOption, logLevelOption } from './log.js'
+import { moduleArgument } from './module-argument.js'
 import { print } from './print.js'
 import { replayProgress } from './replay-progress.js'
 import { run } from './run.js'
@@ -21,7 +22,7 @@ Examples:
 export function replayCommand() {
   return new Command('replay')
     .description("give the rows of a listener's model to it, as changes")
-    .argument('<module>', 'file that exports the Prisma Client with its listeners')
+    .addArgument(moduleArgument())
     .requiredOption('--listener <name>', 'whose handler is given the rows')
     .option('--batch-size <n>', 'how many rows are stored in one transaction (default: 500)', count)
     .option('--after <json>', 'begin behind the row with this key (default: with the first row)', key)
