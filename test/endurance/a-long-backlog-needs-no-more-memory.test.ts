@@ -11,6 +11,8 @@ import { describe, type TestDatabase, test, vi } from '../support/test.ts'
 const program = fileURLToPath(new URL('../fixtures/drain-items.ts', import.meta.url))
 
 const batchSize = 500
+/** While the handlers of one batch run, the one before may not have been committed yet. */
+const inFlight = 2 * batchSize
 
 async function installItems(database: TestDatabase): Promise<void> {
   await createItems(database, 'id int generated always as identity primary key, value int, note text')
@@ -53,8 +55,8 @@ describe.concurrent('a long backlog', { timeout: 120_000 }, () => {
     // what a heap's size varies by from run to run
     const noise = 512 * 1024
     expect(long.heapGrowth).toBeLessThanOrEqual(short.heapGrowth * 1.1 + noise)
-    expect(long.mostInFlight).toBeLessThanOrEqual(batchSize)
-    expect(long.longestTransaction).toBeLessThanOrEqual(batchSize)
+    expect(long.mostInFlight).toBeLessThanOrEqual(inFlight)
+    expect(long.longestTransaction).toBeLessThanOrEqual(inFlight)
   })
 
   test('is repeated by no more than the batches in flight when its workers are killed', async ({
@@ -84,6 +86,6 @@ describe.concurrent('a long backlog', { timeout: 120_000 }, () => {
 
     const lines = await handled()
     expect(new Set(lines).size).toBe(size)
-    expect(lines.length - size).toBeLessThanOrEqual(batchSize * workers.length)
+    expect(lines.length - size).toBeLessThanOrEqual(inFlight * workers.length)
   })
 })

@@ -186,8 +186,7 @@ export class PubSubClient {
    * Gives rows of a model to one listener's handler, as changes with the operation `'replay'`: to build a search index anew, say. The
    * listener is declared with `replay: true`. Rows are stored in the order of their keys, each batch in a transaction of its
    * own, with the running context; `when` and `columns` of the listener do not choose among them. A row is never older
-   * than what was stored of it before.
-   * @param model a model's delegate, or its name; without it, the one that the listener is on
+   * than what was stored of it before. The model is a delegate or its name; without it, it is the one that the listener is on.
    * @example
    * const { stored } = await prisma.$pubsub.replay(prisma.media, { listener: 'index-media', where: { status: 'Clean' } })
    * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_UNKNOWN_LISTENER, PGPUBSUB_UNKNOWN_COLUMN, PGPUBSUB_UNKNOWN_TABLE,

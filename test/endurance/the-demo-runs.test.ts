@@ -6,11 +6,11 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { inject } from 'vitest'
-import { type Way, waysToWrite } from '../examples/media-scan/src/demo/uploads.ts'
-import { type Evidence, findMistakes } from '../examples/media-scan/src/demo/verify.ts'
-import { describe, expect, test, vi } from './support/test.ts'
+import { type Way, waysToWrite } from '../../examples/media-scan/src/demo/uploads.ts'
+import { type Evidence, findMistakes } from '../../examples/media-scan/src/demo/verify.ts'
+import { describe, expect, test, vi } from '../support/test.ts'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
+const root = fileURLToPath(new URL('../..', import.meta.url))
 const demo = ['--import', 'tsx', 'examples/media-scan/src/demo.ts', '--files', '50']
 
 /** A run of the demo, whose temporary files are all in `folder`. */

@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import pg from 'pg'
-import { schemaEngineEnvironment } from '../tools/schema-engine.mjs'
-import { catalogue } from './support/catalogue.ts'
-import { databaseUrl } from './support/database-url.ts'
-import { expect, type TestDatabase, test } from './support/test.ts'
+import { schemaEngineEnvironment } from '../../tools/schema-engine.mjs'
+import { catalogue } from '../support/catalogue.ts'
+import { databaseUrl } from '../support/database-url.ts'
+import { expect, type TestDatabase, test } from '../support/test.ts'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
+const root = fileURLToPath(new URL('../..', import.meta.url))
 const cli = createRequire(import.meta.url).resolve('prisma/build/index.js')
 
 /** A copy of prisma/ in a folder of its own, with the CLI to run on it. */
