@@ -237,6 +237,22 @@ test('a column that was renamed, dropped or added since fails no write, and lose
   ])
 })
 
+test('a key that was renamed since fails no write, and all rows are one', async ({ database }) => {
+  await twins(database, { when: { new: { number: 1 } } })
+  await database.sql('alter table item rename id to uid')
+
+  await database.sql(`insert into item values (1, 'a', 1), (2, 'b', 2), (3, 'c', 1)`)
+  await database.sql('update item set number = 1 where uid = 2')
+
+  const rows = await sameOfBoth(database)
+  expect(rows.map((row) => [row.operation, row.new.uid])).toEqual([
+    ['insert', 1],
+    ['insert', 3],
+    ['update', 2],
+  ])
+  expect(new Set(rows.map(({ key }) => key)).size).toBe(1)
+})
+
 test('names of any kind are only names', async ({ database }) => {
   const odd = `o'dd "$rows$table$" \\ %s $1 🎫`
   const name = `"${odd.replaceAll('"', '""')}"`

@@ -11,13 +11,13 @@ const seed = Number(process.env.PGPUBSUB_SEED ?? Date.now() % 2 ** 31)
 type EveryType = NonNullable<Prisma.Result<Prisma.EveryTypeDelegate, object, 'findUnique'>>
 
 /** A database whose Prisma reads in UTC: PrismaPg takes whatever zone the session has for UTC. */
-async function listening(database: TestDatabase) {
+async function listening(database: TestDatabase, part: object = {}) {
   await database.sql(
     `do $$ begin execute format('alter database %I set timezone to ''UTC''', current_database()); end $$`,
   )
   const prisma = database.prisma()
   const received = new Map<number, EveryType>()
-  prisma.everyType.onPostInsert('decode', ({ new: row }) => received.set(row.id, row))
+  prisma.everyType.onPostInsert({ name: 'decode', ...part }, ({ new: row }) => received.set(row.id, row))
   const errors: unknown[] = []
   prisma.$pubsub.on('failed', ({ error }) => errors.push(error))
   await prisma.$pubsub.install()
@@ -302,8 +302,8 @@ describe('what Prisma itself cannot read', () => {
 })
 
 describe('json that jsonb cannot hold', () => {
-  test('reaches the handler as Prisma reads it', async ({ database }) => {
-    const { prisma, handled } = await listening(database)
+  test.for([false, true])('reaches the handler as Prisma reads it (in part: %s)', async (inPart, { database }) => {
+    const { prisma, handled } = await listening(database, inPart ? { omit: { xml: true } } : {})
     const texts = ['{"nul": "\\u0000"}', '[1e200000]', '"\\ud800"', '{"deep": [{"\\u0000": 1}]}']
     const inserted = await database.sql(
       'insert into every_type ("json text", "string") select t::json, t from unnest($1::text[]) t returning id',
@@ -311,7 +311,12 @@ describe('json that jsonb cannot hold', () => {
     )
     const ids = inserted.map(({ id }) => id)
     const read = await prisma.everyType.findMany({ orderBy: { id: 'asc' } })
-    expectSame(await handled(ids), read, 'text')
+    const omitted = inPart ? { xml: null } : {}
+    expectSame(
+      (await handled(ids)).map((row) => ({ ...row, ...omitted })),
+      read,
+      'text',
+    )
   })
 
   test('is not confused with json of the user that looks like it', async ({ database }) => {

@@ -19,7 +19,9 @@ test.for(Object.entries(unreadable))(
     prisma.$pubsub.on('failed', failed)
     await prisma.$pubsub.install()
     await prisma.everyType.create({ data: { string: secret } })
-    await database.sql('update pgpubsub.notification set new = new || $1::jsonb', [JSON.stringify({ [column]: value })])
+    await database.sql('update pgpubsub.notification set new = new::jsonb || $1::jsonb', [
+      JSON.stringify({ [column]: value }),
+    ])
     await prisma.$pubsub.listen()
     await vi.waitFor(() => expect(failed).toHaveBeenCalled(), { timeout: 10_000 })
 

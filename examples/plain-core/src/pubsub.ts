@@ -3,7 +3,7 @@ import { connectionString } from './database.ts'
 
 export const pubsub = new PubSub({ connectionString })
 
-/** A row of `purchase`, as PostgreSQL's `to_jsonb` writes it. */
+/** A row of `purchase`, as PostgreSQL's `row_to_json` writes it. */
 interface Purchase {
   id: number
   product: string

@@ -48,7 +48,7 @@ export interface TableListenerOptions extends Omit<ListenerOptions, 'schema'> {
   replay?: boolean
 }
 
-/** A row as PostgreSQL's `to_jsonb` writes it. */
+/** A row as PostgreSQL's `row_to_json` writes it. */
 export type JsonRow = Record<string, unknown>
 
 const optionNames = [

@@ -3,7 +3,7 @@ import { Decimal } from '@prisma/client/runtime/client'
 import type { Field, Model } from './data-model.js'
 
 /*
- * A stored row is PostgreSQL's to_jsonb of it, by column name; the triggers write it alike in every session, in UTC and
+ * A stored row is PostgreSQL's row_to_json of it, by column name; the triggers write it alike in every session, in UTC and
  * with bytes in hex. Decoded it is what prisma.<model>.findFirst() returns: by field name, in Prisma's types. A column
  * that the row does not have (it was added since) is null, one that the model does not have (it was dropped since) is
  * left out.
@@ -126,7 +126,7 @@ function textOf(stored: Stored): string {
 
 const booleanOf = (stored: Stored) => stored === 'true' || (stored === 'false' ? false : unreadableAs())
 
-/** An oid is text in jsonb. */
+/** An oid is text in JSON. */
 const integerOf = (stored: Stored) =>
   typeof stored === 'string' && /^[+-]?\d+$/.test(stored) ? Number(stored) : unreadableAs()
 

@@ -3,12 +3,17 @@ import type { Claimed } from './claim.js'
 
 /*
  * A claim of a thousand notifications comes back as one row of lists, not as a thousand rows: a row costs the server, the
- * protocol and the client more than what is in it. jsonb has no newline in its text, so the texts are joined by one.
+ * protocol and the client more than what is in it. JSON has no control character in its text but white space, so the
+ * texts are joined by one.
  */
 
 // What is stored outside of the row, or may become much when it is unpacked, comes in a row of its own: a list has to
 // fit into one string, also where every notification holds many megabytes.
 const mostBytes = 2000
+
+/** The ASCII record separator. */
+const separator = '\x1e'
+const between = /* sql */ `E'\\x1e'`
 
 /** What of a notification `page` has to have for {@link packed}. */
 export const raw = /* sql */ `n.id, n.key, n.operation, n.old, n.new, n.changed, n.context, n.created_at`
@@ -23,10 +28,10 @@ const listsWaiting = /* sql */ `
 const lists = /* sql */ `
     pg_catalog.string_agg(p.id::text, ',') as ids, pg_catalog.string_agg(coalesce(p.key::text, ''), ',') as keys,
     pg_catalog.string_agg(p.operation, ',') as operations,
-    pg_catalog.string_agg(coalesce(p.old::text, ''), E'\\n') as olds,
-    pg_catalog.string_agg(coalesce(p.new::text, ''), E'\\n') as news,
+    pg_catalog.string_agg(coalesce(p.old::text, ''), ${between}) as olds,
+    pg_catalog.string_agg(coalesce(p.new::text, ''), ${between}) as news,
     case when pg_catalog.count(p.changed) > 0 then pg_catalog.json_agg(p.changed)::text end as changed,
-    pg_catalog.string_agg(p.context::text, E'\\n') as contexts,
+    pg_catalog.string_agg(p.context::text, ${between}) as contexts,
     pg_catalog.string_agg((pg_catalog.date_part('epoch', p.created_at) * 1000000::float8)::bigint::text, ',') as created,
     (pg_catalog.json_object_agg(p.id, p.locked_before) filter (where p.locked_before is not null))::text as locked_before`
 
@@ -60,13 +65,13 @@ export function unpack(rows: readonly ResultRow[]): Claimed[] {
 }
 
 function unpackRow(row: ResultRow): Claimed[] {
-  const list = (name: string, separator: string): string[] => row[name].split(separator)
+  const list = (name: string, by: string): string[] => row[name].split(by)
   const ids = list('ids', ',')
   const keys = list('keys', ',')
   const operations = list('operations', ',')
-  const olds = list('olds', '\n')
-  const news = list('news', '\n')
-  const contexts = list('contexts', '\n')
+  const olds = list('olds', separator)
+  const news = list('news', separator)
+  const contexts = list('contexts', separator)
   const created = list('created', ',')
   const changed = JSON.parse(row.changed)
   const lockedBefore = JSON.parse(row.locked_before)

@@ -17,7 +17,13 @@ export interface Place {
 // What is held by a lease may be another worker's by now, and is not touched then.
 const held = /* sql */ `n.listener = $1 and n.waiting = $2 and ($4::uuid is null or n.lease = $4)`
 
-const deleteDone = (schema: string) => /* sql */ `
+// what the transaction holds by its locks nobody else can have deleted: there is nothing to tell
+const deleteLocked = (schema: string) => /* sql */ `
+  delete from ${schema}.notification n
+  where n.listener = $1 and n.waiting = $2 and n.id = any ($3::bigint[])
+`
+
+const deleteLeased = (schema: string) => /* sql */ `
   with gone as (
     delete from ${schema}.notification n
     where ${held} and n.id = any ($3::bigint[])
@@ -76,7 +82,8 @@ export interface Settled {
 
 /** Writes what became of notifications. */
 export class Settler {
-  readonly #deleteDone: Statement
+  readonly #deleteLocked: Statement
+  readonly #deleteLeased: Statement
   readonly #putOff: Statement
   readonly #bury: Statement
   readonly #listener: string
@@ -85,7 +92,8 @@ export class Settler {
   constructor(schemaName: string, { definition, consume }: Listener, statements: StatementOptions) {
     const schema = identifier(schemaName)
     this.#listener = definition.name
-    this.#deleteDone = new Statement(deleteDone(schema), statements)
+    this.#deleteLocked = new Statement(deleteLocked(schema), statements)
+    this.#deleteLeased = new Statement(deleteLeased(schema), statements)
     this.#putOff = new Statement(putOff(schema), statements)
     this.#bury = new Statement(bury(schema), statements)
     this.#consume = consume
@@ -94,7 +102,11 @@ export class Settler {
   /** Deletes them. @returns those that were another worker's already */
   async done(db: Queryable, place: Place, notifications: readonly Claimed[]): Promise<Claimed[]> {
     if (notifications.length === 0) return []
-    const gone = await this.#run(this.#deleteDone, db, place, notifications, [])
+    if (place.lease === null) {
+      await this.#deleteLocked.run(db, [this.#listener, place.waiting, idsOf(notifications)])
+      return []
+    }
+    const gone = await this.#run(this.#deleteLeased, db, place, notifications, [])
     return gone.size === notifications.length ? [] : notifications.filter(({ id }) => !gone.has(String(id)))
   }
 
@@ -144,9 +156,7 @@ export class Settler {
     notifications: readonly { readonly id: bigint }[],
     values: unknown[],
   ): Promise<Set<string>> {
-    // as its text: pg would look at each element, and at what it might be
-    const ids = `{${notifications.map(({ id }) => id).join(',')}}`
-    const { rows } = await statement.run(db, [this.#listener, waiting, ids, lease, ...values])
+    const { rows } = await statement.run(db, [this.#listener, waiting, idsOf(notifications), lease, ...values])
     return new Set(rows.flatMap((row) => row.ids?.split(',') ?? []))
   }
 
@@ -172,6 +182,9 @@ export class Settler {
     return 60_000
   }
 }
+
+/** An array as its text: pg would look at each element, and at what it might be. */
+const idsOf = (notifications: readonly { readonly id: bigint }[]) => `{${notifications.map(({ id }) => id).join(',')}}`
 
 /** What is kept of an error: its stack, which has the message in it, without what PostgreSQL cannot store. */
 function errorText({ error }: Failure): string {

@@ -1,6 +1,13 @@
 import type { ListenerDefinition } from '../listener.js'
 import { arrayText, literal } from '../quote.js'
-import { contextOf, type Engine, type RowOperation, storedNames, storedValues } from './notification.js'
+import {
+  contextOf,
+  type Engine,
+  type RowOperation,
+  type StoredNamed,
+  storedNames,
+  storedValues,
+} from './notification.js'
 import { notifyChannel } from './notify-channel.js'
 import type { Table } from './table.js'
 
@@ -10,9 +17,9 @@ export function broadcastChange(
   definition: ListenerDefinition,
   table: Table,
   operation: RowOperation,
-  rowNamed: (row: 'old' | 'new') => string,
+  named: StoredNamed,
 ): string {
-  const values = storedValues(engine, definition, table, operation, rowNamed)
+  const values = storedValues(engine, definition, table, operation, named)
   const byName = new Map(
     storedNames(definition, operation)
       .split(', ')

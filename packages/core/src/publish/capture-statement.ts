@@ -4,10 +4,13 @@ import { filteredColumns, filterOf } from './condition-sql.js'
 import {
   contextOf,
   type Engine,
+  keyByColumn,
+  keyOf,
   type RowOperation,
   rowsOf,
   storedNames,
   storedValues,
+  toRowType,
   unlessMuted,
   wakeUp,
 } from './notification.js'
@@ -26,7 +29,7 @@ export const transitionTables = (operation: RowOperation) =>
 /**
  * The text of a statement trigger's function: one insert for all rows of the statement.
  *
- * It fails for a row that jsonb cannot hold, and where a watched column was renamed or dropped since: the slower ways that
+ * It fails for a row that JSON cannot hold, and where a column that it names was renamed or dropped since. The slower ways that
  * follow do not, and the last of them stores every row, of updates every one that changed anything.
  */
 export function ofStatement(
@@ -37,7 +40,11 @@ export function ofStatement(
 ): string {
   // a select of its own is computed once
   const context = `(select ${contextOf(engine)})`
-  const values = storedValues(engine, definition, table, operation, (row) => `c.${row}_row`, context)
+  const values = storedValues(engine, definition, table, operation, {
+    row: (row) => `c.${row}_row`,
+    key: 'c.row_key',
+    context,
+  })
   const insert = (
     rows: string,
   ) => /* sql */ `insert into ${engine.schema}.notification (${storedNames(definition, operation)})
@@ -46,24 +53,27 @@ export function ofStatement(
       ${rows}
     ) c`
   const tableHere = dollarTag('table', values.join())
-  const byColumn = (matching: Matching) =>
-    execute(
-      insert(rowsOfStatement(operation, matching, `r::${tableHere}`, `${engine.schema}.row_to_jsonb_by_column`)),
-      tableHere,
-    )
+  const toJson = `${engine.schema}.row_to_jsonb_by_column`
+  const row = `r::${tableHere}`
+  const difficult = { row, toJson, key: keyByColumn(engine, definition, table, row) }
+  const byColumn = (matching: Matching) => execute(insert(rowsOfStatement(operation, matching, difficult)), tableHere)
   const matching =
     operation === 'update' ? matchingUpdates(definition, table) : matchingRows(definition, table, operation)
+  const everyRow =
+    operation === 'update' ? { columns: [], condition: anyChange(pairedRows) } : { columns: [], condition: null }
+  const key = keyOf(definition, table, (column) => `r.${identifier(column)}`)
+  const usually = { row: 'r', toJson: toRowType(definition), key }
   return /* sql */ `declare
   stored bigint;
 begin${unlessMuted(engine, 'null')}
   begin
-    ${insert(rowsOfStatement(operation, matching, 'r', 'to_jsonb'))};
+    ${insert(rowsOfStatement(operation, matching, usually))};
     get diagnostics stored = row_count;
   exception when others then
     begin
       ${byColumn(matching)}
     exception when others then
-      ${byColumn(operation === 'update' ? { columns: [], condition: anyChange(pairedRows) } : everyRow)}
+      ${byColumn(everyRow)}
     end;
   end;
   if stored = 0 then
@@ -86,13 +96,18 @@ function execute(sql: string, tableHere: string): string {
       get diagnostics stored = row_count;`
 }
 
+/** A row of a transition table, as what it is stored, and its key. */
+interface Stored {
+  readonly row: string
+  readonly toJson: string
+  readonly key: string
+}
+
 /** Which rows are stored: by a condition, and for updates the columns that it asks. */
 interface Matching {
   readonly columns: readonly string[]
   readonly condition: string | null
 }
-
-const everyRow: Matching = { columns: [], condition: null }
 
 function matchingRows(definition: ListenerDefinition, table: Table, operation: RowOperation): Matching {
   return { columns: [], condition: filterOf(definition, table, operation, (_row, column) => `r.${identifier(column)}`) }
@@ -110,24 +125,24 @@ function matchingUpdates(definition: ListenerDefinition, table: Table): Matching
 
 /**
  * PostgreSQL adds the old and the new row of an update to their tables at the same time, so their places tell which belong
- * together, whatever the update did to the key. `offset 0`: a row becomes jsonb once, however often that is used.
+ * together, whatever the update did to the key. `offset 0`: a row becomes JSON once, however often that is used.
  */
 function rowsOfStatement(
   operation: RowOperation,
   { columns, condition }: Matching,
-  row: string,
-  toJson: string,
+  { row, toJson, key }: Stored,
 ): string {
   if (operation !== 'update') {
     const [only] = rowsOf(operation)
     const where = condition === null ? '' : ` where ${condition}`
-    return `select ${toJson}(${row}) as ${only}_row from ${only}_rows r${where} offset 0`
+    return `select ${toJson}(${row}) as ${only}_row, ${key} as row_key from ${only}_rows r${where} offset 0`
   }
   // a field of "row" would be the wrong one behind a column that was dropped
   const asked = columns.map((column, index) => `, r.${identifier(column)} as watched_${index}`).join('')
-  const numbered = (rows: string) => `(select row_number() over () as position, ${row} as row${asked} from ${rows} r)`
-  return /* sql */ `select ${toJson}(o.row) as old_row, ${toJson}(n.row) as new_row
-      from ${numbered('old_rows')} o join ${numbered('new_rows')} n using (position)
+  const numbered = (rows: string, more = '') =>
+    `(select row_number() over () as position, ${row} as row${more}${asked} from ${rows} r)`
+  return /* sql */ `select ${toJson}(o.row) as old_row, ${toJson}(n.row) as new_row, o.row_key
+      from ${numbered('old_rows', `, ${key} as row_key`)} o join ${numbered('new_rows')} n using (position)
       where ${condition}
       order by position offset 0`
 }

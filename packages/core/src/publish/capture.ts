@@ -7,11 +7,16 @@ import {
   contextOf,
   type Engine,
   engineIn,
+  keyByColumn,
   keyOf,
+  noKey,
   type RowOperation,
   rowsOf,
+  rowType,
+  type StoredNamed,
   storedNames,
   storedValues,
+  toRowType,
   unlessMuted,
   wakeUp,
 } from './notification.js'
@@ -21,7 +26,7 @@ import type { Table } from './table.js'
  * The function behind one trigger: what a listener does not need, its writers do not pay for. It runs with the rights of
  * whoever installed it, so that a role which may write the model's table needs no right here.
  *
- * Nothing in it may fail the user's write: what jsonb cannot hold is kept as text, a context that is not JSON is kept as
+ * Nothing in it may fail the user's write: what cannot be stored as JSON is kept as text, a context that is not JSON is kept as
  * text, and the wake-up waits for no lock.
  */
 export function captureFunction(
@@ -58,7 +63,7 @@ function functionText(engine: Engine, definition: ListenerDefinition, table: Tab
 
 function truncation(engine: Engine, definition: ListenerDefinition): string {
   const { name, order } = definition
-  const key = order === 'row' ? keyOf([], '') : 'null'
+  const key = order === 'row' ? noKey : 'null'
   return /* sql */ `begin${unlessMuted(engine, 'null')}
   ${beRunning}
   ${
@@ -73,11 +78,14 @@ end`
 
 /** Stores the change, or sends it. */
 function publishing(engine: Engine, definition: ListenerDefinition, table: Table, operation: RowOperation): string {
-  const rowNamed = (row: 'old' | 'new') => `${row}_row`
-  if (definition.delivery === 'broadcast') return broadcastChange(engine, definition, table, operation, rowNamed)
+  const named: StoredNamed = {
+    row: (row) => `${row}_row`,
+    key: definition.order === 'row' ? 'row_key' : 'null',
+  }
+  if (definition.delivery === 'broadcast') return broadcastChange(engine, definition, table, operation, named)
   return /* sql */ `insert into ${engine.schema}.notification (${storedNames(definition, operation)})
   values (
-    ${storedValues(engine, definition, table, operation, rowNamed).join(',\n    ')}
+    ${storedValues(engine, definition, table, operation, named).join(',\n    ')}
   );${wakeUp(engine, definition)}`
 }
 
@@ -88,12 +96,14 @@ function ofRow(engine: Engine, definition: ListenerDefinition, table: Table, ope
   // a BEFORE trigger that returned null would cancel the user's write
   const returned = before ? (rows.at(-1) as string) : 'null'
   const assigned = (value: (row: string) => string) => rows.map((row) => `    ${row}_row := ${value(row)};`).join('\n')
+  const key = keyOf(definition, table, (column) => `${rows[0]}.${identifier(column)}`)
+  const isKeyed = definition.order === 'row' && definition.delivery === 'durable'
   return /* sql */ `declare
-${rows.map((row) => `  ${row}_row jsonb;`).join('\n')}
+${rows.map((row) => `  ${row}_row ${rowType(definition)};`).join('\n')}${isKeyed ? '\n  row_key bigint;' : ''}
 begin${unlessMuted(engine, returned)}
-  begin
-${assigned((row) => `to_jsonb(${row})`)}
-  exception when others then
+  begin${isKeyed ? `\n    row_key := ${key};` : ''}
+${assigned((row) => `${toRowType(definition)}(${row})`)}
+  exception when others then${isKeyed ? `\n    row_key := ${keyByColumn(engine, definition, table, rows[0] as string)};` : ''}
 ${assigned((row) => `${schema}.row_to_jsonb_by_column(${row})`)}
   end;${before ? `\n  ${beRunning}` : ''}
   ${publishing(engine, definition, table, operation)}

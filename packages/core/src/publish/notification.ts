@@ -33,16 +33,21 @@ export function storedNames(definition: ListenerDefinition, operation: StoredRow
   return ['listener', 'operation', 'key', 'context', ...rowsOf(operation), ...changed, ...version].join(', ')
 }
 
-/** Expressions for those, over the whole rows as jsonb. */
+/** How SQL names what is stored: the whole rows, in the type that {@link rowType} tells, and the key. */
+export interface StoredNamed {
+  readonly row: (row: 'old' | 'new') => string
+  readonly key: string
+  readonly context?: string
+}
+
+/** Expressions for those. */
 export function storedValues(
   engine: Engine,
   definition: ListenerDefinition,
   table: Table,
   operation: StoredRowOperation,
-  rowNamed: (row: 'old' | 'new') => string,
-  context = contextOf(engine),
+  { row: rowNamed, key, context = contextOf(engine) }: StoredNamed,
 ): string[] {
-  const [first = 'new', ...more] = rowsOf(operation)
   const part = storedPart(definition, table)
   const changed = storesChanged(definition, operation)
     ? [`${engine.schema}.differing(${rowNamed('old')}, ${rowNamed('new')})`]
@@ -52,20 +57,37 @@ export function storedValues(
   return [
     literal(definition.name),
     literal(operation),
-    definition.order === 'row' ? keyOf(table.key, rowNamed(first)) : 'null',
+    key,
     context,
-    ...[first, ...more].map(stored),
+    ...rowsOf(operation).map(stored),
     ...changed,
     ...(definition.version === null ? [] : [literal(definition.version)]),
   ]
 }
 
-/** A column that is missing counts as empty. A table without a key is handled as if it were one row. */
-export const keyOf = (columns: readonly string[], row: string) =>
-  columns.reduce(
-    (hash, column) => `hashtextextended(coalesce(${row} ->> ${literal(column)}, ''), ${hash})`,
-    '0::bigint',
-  )
+/**
+ * What a row is while its parts are taken. A row that is stored whole is json: that is built, and read, in less time than
+ * jsonb, into which one can look.
+ */
+export const rowType = ({ stored, delivery }: ListenerDefinition): 'json' | 'jsonb' =>
+  stored.kind === 'all' && delivery === 'durable' ? 'json' : 'jsonb'
+
+/** The function that makes a row that. */
+export const toRowType = (definition: ListenerDefinition) =>
+  rowType(definition) === 'json' ? 'row_to_json' : 'to_jsonb'
+
+/** Of a table without a key, which is handled as if it were one row. */
+export const noKey = '0::bigint'
+
+/** Hash of the row's key, whose columns `field` names; null where no order is kept. */
+export const keyOf = ({ order }: ListenerDefinition, { key }: Table, field: (column: string) => string) =>
+  order === 'row'
+    ? key.reduce((hash, column) => `hashtextextended(concat(${field(column)}), ${hash})`, noKey)
+    : 'null::bigint'
+
+/** The same of a row that may have lost a column of its key; that counts as empty. */
+export const keyByColumn = ({ schema }: Engine, { order }: ListenerDefinition, { key }: Table, row: string) =>
+  order === 'row' ? `${schema}.key_by_column(${row}, ${literal(arrayText(key))})` : 'null::bigint'
 
 const setting = `current_setting('pgpubsub.notification_context', true)`
 

@@ -2,7 +2,7 @@ import type { ListenerDefinition } from '../listener.js'
 import { identifier, literal } from '../quote.js'
 import type { Condition } from './condition.js'
 import { conditionSql } from './condition-sql.js'
-import { type Engine, storedNames, storedValues } from './notification.js'
+import { type Engine, keyOf, storedNames, storedValues, toRowType } from './notification.js'
 import type { Column, Table } from './table.js'
 
 /*
@@ -26,7 +26,7 @@ export interface ReplaySource {
   readonly definition: ListenerDefinition
   readonly table: Table
   readonly condition: Condition | null
-  /** For rows that jsonb cannot hold, as the triggers have it. */
+  /** For rows that cannot be stored whole, as the triggers have it. */
   readonly byColumn: boolean
 }
 
@@ -54,16 +54,17 @@ function storing(source: ReplaySource, page: string, lock: 'skip locked' | ''): 
   const { engine, definition, table, byColumn } = source
   const key = keyColumns(table)
   const isRow = key.map((column, index) => `${fieldOf(column.name)} ${operator(column, '=')} p.key_${index}`)
-  const toJson = byColumn ? `${engine.schema}.row_to_jsonb_by_column` : 'to_jsonb'
-  const values = storedValues(engine, definition, table, 'replay', () => 'l.row', '$1::text::jsonb')
+  const toJson = byColumn ? `${engine.schema}.row_to_jsonb_by_column` : toRowType(definition)
+  const named = { row: () => 'l.row', key: 'l.key', context: '$1::text::jsonb' }
+  const values = storedValues(engine, definition, table, 'replay', named)
   const texts = (row: string) => `array[${key.map((_, index) => `${row}.key_${index}::text`).join(', ')}]`
   return /* sql */ `
   with page as materialized (
     ${page}
   ), locked as materialized (
-    select p.*, r.row
+    select p.*, r.row, r.key
     from page p left join lateral (
-      select ${toJson}(t.*) as row from ${tableName(table)} t
+      select ${toJson}(t.*) as row, ${keyOf(definition, table, fieldOf)} as key from ${tableName(table)} t
       where ${[...isRow, ...conditionOf(source)].join(' and ')}
       for share of t ${lock}
     ) r on true

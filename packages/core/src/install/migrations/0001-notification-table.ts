@@ -14,8 +14,9 @@ export const notificationTable = (schema: string) => /* sql */ `
     operation text collate "C" not null,
     -- Hash of the row's identity: changes of one key are handled in the order of their ids. Null: in any order.
     key bigint,
-    old jsonb,
-    new jsonb,
+    -- json and not jsonb: what is written once and read once is not worth taking apart and putting together again.
+    old json,
+    new json,
     -- Names of the changed columns, where old and new do not hold them all.
     changed text[],
     -- Of the model's shape by which old and new were stored.
@@ -70,8 +71,8 @@ export const notificationTable = (schema: string) => /* sql */ `
     listener text collate "C" not null,
     operation text collate "C" not null,
     key bigint,
-    old jsonb,
-    new jsonb,
+    old json,
+    new json,
     changed text[],
     version text collate "C",
     context jsonb not null,

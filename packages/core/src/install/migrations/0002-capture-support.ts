@@ -10,7 +10,7 @@ export const captureSupport = (schemaName: string) => {
   language sql immutable parallel safe
   return pg_catalog.hashtextextended(${literal(`pgpubsub asleep ${schemaName} `)} || listener, 0);
 
-  -- A row that to_jsonb refuses (json with \\u0000, more than 256 MB), column by column: a value that jsonb cannot hold
+  -- A row that to_jsonb refuses (json with \\u0000, more than 256 MB), or row_to_json (more than 1 GB), column by column: a value that jsonb cannot hold
   -- becomes its text, or null where even that is too large. The member "$pgpubsub:text" lists the columns it happened to.
   create function ${schema}.row_to_jsonb_by_column(stored anyelement) returns jsonb
   language plpgsql stable set search_path to pg_catalog, pg_temp
@@ -42,6 +42,27 @@ export const captureSupport = (schemaName: string) => {
       end;
     end loop;
     return case when result -> '$pgpubsub:text' = '[]' then result - '$pgpubsub:text' else result end;
+  end
+  ${body};
+
+  -- The key of a row of which a column may have been renamed or dropped since: as publish/notification.ts has it.
+  create function ${schema}.key_by_column(stored anyelement, columns text[]) returns bigint
+  language plpgsql stable set search_path to pg_catalog, pg_temp
+  as ${body}
+  declare
+    column_name text;
+    value text;
+    result bigint := 0;
+  begin
+    foreach column_name in array columns loop
+      begin
+        execute format('select concat(($1).%I)', column_name) into value using stored;
+      exception when others then
+        value := '';
+      end;
+      result := hashtextextended(value, result);
+    end loop;
+    return result;
   end
   ${body};
 
