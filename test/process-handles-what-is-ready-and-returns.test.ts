@@ -91,9 +91,9 @@ test('after maxMs nothing more is claimed, handlers that run have their end, and
   const { begun, held } = holdItems(engine, { concurrency: 2 })
   await engine.install()
   await insertItems(database, 1, 10)
-  const started = performance.now()
   const processing = engine.process({ maxMs: 300 })
   await begun.opened
+  const started = performance.now()
   // those that run are waited for, however long they take
   await vi.waitFor(() => expect(performance.now() - started).toBeGreaterThan(350))
   held.open()
@@ -191,6 +191,50 @@ test('a retry that it has put off is known to workers that sleep', async ({ data
   )
   expect(await engine.process()).toEqual({ processed: 1, remaining: 0 })
   await vi.waitFor(() => expect(handled).toEqual([1, 2]))
+})
+
+test('every listener has a connection while its handlers run, and what else the engine is asked for waits for none', async ({
+  database,
+}) => {
+  await createItems(database)
+  const engine = database.core()
+  const names = numbers(1, 14).map((number) => `listener ${number}`)
+  const [all, asked] = [gate(), gate()]
+  const begun = new Set<string>()
+  for (const name of names) {
+    onItem(engine, { name }, async () => {
+      if (begun.add(name).size === names.length) all.open()
+      await asked.opened
+    })
+  }
+  await engine.install()
+  await insertItems(database, 1, 1)
+  const processing = engine.process()
+  await Promise.race([all.opened, processing])
+  const states = await engine.status()
+  expect(states.map(({ running }) => running)).toEqual(names.map(() => 1))
+  asked.open()
+  expect(await processing).toEqual({ processed: 14, remaining: 0 })
+})
+
+test('its connections are there for the next call, and none has an open transaction', async ({ database }) => {
+  await createItems(database)
+  const engine = database.core()
+  onItem(engine, {}, () => {})
+  await engine.install()
+  const connections = () =>
+    database.sql(`select pid, state from pg_stat_activity
+      where application_name = 'pgpubsub' and datname = current_database() order by pid`)
+  await insertItems(database, 1, 1)
+  await engine.process()
+  const before = await connections()
+  await insertItems(database, 1001, 4000)
+  // claims stop where `max` is reached, in the middle of a row of batches
+  for (const max of [1, 250, 1500]) expect(await engine.process({ max })).toMatchObject({ processed: max })
+  expect(await engine.process()).toEqual({ processed: 3000 - 1751, remaining: 0 })
+  expect(before).toHaveLength(2)
+  expect(await connections()).toEqual(expect.arrayContaining(before))
+  expect(new Set((await connections()).map(({ state }) => state))).toEqual(new Set(['idle']))
 })
 
 test('a paused listener has nothing handled, and nothing that could be', async ({ database }) => {

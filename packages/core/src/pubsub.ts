@@ -258,6 +258,7 @@ export class PubSub {
     const { Processing } = await import('./consume/processing.js')
     const pool = await this.openPool()
     await requireCurrentEngine(pool, this.schema)
+    const batchPool = await this.#connections.openForBatches()
     await this.#makeRoom()
     const { schema } = this
     const { statements } = this.#connections
@@ -265,6 +266,7 @@ export class PubSub {
       ...options,
       schema,
       pool,
+      batchPool,
       events: this.#events,
       pollMs: this.#pollMs,
       statements,

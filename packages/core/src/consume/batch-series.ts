@@ -121,7 +121,7 @@ export class BatchSeries {
     const outcome = await this.#handle(transaction, notifications)
     const place = { waiting, lease: null }
     const { dead } = await this.#settler.failed(transaction, place, outcome.failures)
-    const next = more && transaction.pipelined && goesOn()
+    const next = more && transaction.pipelined && this.#options.allowance?.left !== 0 && goesOn()
     const settled = inTurn(
       transaction,
       () => this.#settler.done(transaction, place, goneOf(outcome)),

@@ -11,6 +11,8 @@ import type { StatementOptions } from './statement.js'
 export interface ProcessingOptions extends ResolvedProcessOptions {
   readonly schema: string
   readonly pool: Pool
+  /** For batches and nothing else. */
+  readonly batchPool: Pool
   readonly events: Emitter
   readonly pollMs: number
   readonly statements: StatementOptions
@@ -40,7 +42,7 @@ export class Processing {
     this.#options = options
     // each batch waits for them: past ten, Node would take that for a leak
     setMaxListeners(0, this.#draining.signal, this.#abort.signal)
-    const { schema, pool, pollMs: sweepMs, statements } = options
+    const { schema, batchPool, pollMs: sweepMs, statements } = options
     const stop = { draining: this.#draining.signal, abort: this.#abort.signal }
     const events: Emitter = {
       emit: (event, payload) => {
@@ -53,7 +55,7 @@ export class Processing {
         new ReadyNotifications({
           listener: withoutGathering(listener),
           schema,
-          pool,
+          pool: batchPool,
           events,
           stop,
           sweepMs,
