@@ -51,7 +51,13 @@ function publicNames(entry: string): string[] {
 const entries = ['core/src/index.ts', 'core/src/testing/index.ts', 'core/src/opentelemetry/open-telemetry.ts']
 const ofExtension = ['index.ts', 'testing.ts', 'opentelemetry.ts'].map((file) => `prisma-extension/src/${file}`)
 const names = new Set([...entries, ...ofExtension].flatMap((entry) => publicNames(`packages/${entry}`)))
-const publicly = declarations.filter(({ name }) => names.has(name))
+/** What a public class extends shows its members beside those of the class. */
+const basesOf = (among: ReadonlySet<string>) =>
+  declarations
+    .filter(({ name }) => among.has(name))
+    .flatMap(({ lines }) => /^export class \w+ extends (\w+)/.exec(lines[0] ?? '')?.[1] ?? [])
+const shown = new Set([...names, ...basesOf(names)])
+const publicly = declarations.filter(({ name }) => shown.has(name))
 
 test('every public name is found', () => {
   const found = new Set(publicly.map(({ name }) => name))
@@ -89,7 +95,7 @@ interface Member {
 
 /** The members of interfaces and classes that a user can name. Overloads stand below the first, with its docstring. */
 const members: Member[] = publicly
-  .filter(({ name }) => ofUsers.has(name))
+  .filter(({ name }) => ofUsers.has(name) || basesOf(ofUsers).includes(name))
   .flatMap(({ name, place, lines }) => {
     const seen = new Set<string>()
     return lines.flatMap((line, at) => {

@@ -48,6 +48,21 @@ export function oneOf<T extends string>(where: string, option: string, allowed: 
   throw invalid(`${option} of ${where} must be one of ${choices}; it is ${show(value)}.`)
 }
 
+/** @throws PGPUBSUB_INVALID_OPTION where it is no name that PostgreSQL can have. */
+export function checkName(what: 'A listener' | 'A channel', name: unknown): string {
+  if (typeof name !== 'string' || name.trim() === '') {
+    const form =
+      what === 'A listener' ? "a text as the first argument, or { name: '…' }" : 'a text as the first argument'
+    throw invalid(`${what} needs a name: pass ${form}. It was given ${show(name)}.`)
+  }
+  const where = `The ${what.slice(2)} name`
+  if (name.includes('\0')) throw invalid(`${where} ${show(name)} has a NUL character, which PostgreSQL cannot store.`)
+  if (/\p{Surrogate}/u.test(name)) throw invalid(`${where} ${show(name)} has half a surrogate pair.`)
+  const bytes = Buffer.byteLength(name)
+  if (bytes > 63) throw invalid(`${where} "${name}" has ${bytes} bytes; at most 63 are possible.`)
+  return name
+}
+
 /** @throws PGPUBSUB_INVALID_OPTION where the handler of a listener is no function. */
 export function checkHandler(listener: string, handler: unknown): void {
   if (typeof handler === 'function') return

@@ -31,6 +31,7 @@ export type { Finding, FindingCode, Severity } from './doctor/finding.js'
 export type { DoctorOptions } from './doctor/options.js'
 export { type ErrorCode, errorCodes, PubSubError } from './errors.js'
 export type { PubSubEvent, PubSubEvents } from './events.js'
+export type { Given, Replayed, Transactional } from './given.js'
 export { Discard, DoNotRetry, FailedChanges, RetryAt, type RetryTime } from './handler-errors.js'
 export type { InstallReport } from './install/install.js'
 export type { Migration } from './install/migration.js'
@@ -57,12 +58,9 @@ export { type Logger, silentLogger } from './logger.js'
 export type { Message } from './message.js'
 export type { ListenerStatus } from './observe/status.js'
 export {
-  type Given,
   type ListenerDefaults,
   type ListenerOptions,
-  type Replayed,
   resolveListenerOptions,
-  type Transactional,
 } from './options.js'
 export type { ProcessOptions, ProcessResult } from './process-options.js'
 export type { WaitForCapacityOptions } from './publish/back-pressure.js'

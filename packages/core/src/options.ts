@@ -1,5 +1,5 @@
-import type { Broadcast } from './broadcast.js'
 import {
+  checkName,
   checkOptionNames,
   invalid,
   oneOf,
@@ -127,33 +127,6 @@ export interface ListenerOptions {
   highWaterMark?: number
 }
 
-/** What a handler is given with the options `O`: a change `C`, with `tx` where it is transactional, or a list of them. */
-export type Given<O, C, Tx> = O extends { delivery: 'broadcast' }
-  ? Broadcast<C>
-  : O extends { batch: object }
-    ? readonly WithTx<O, Checked<O, C>, Tx>[]
-    : WithTx<O, Checked<O, C>, Tx>
-
-/** What a listener is given more where it is declared with `replay: true`: `R`. */
-export type Replayed<O, R> = O extends { replay: true } ? R : never
-
-/** The change with what its schema makes of it. */
-type Checked<O, C> = O extends
-  | { schema: StandardSchema<infer _, infer Output> }
-  | { changeSchema: StandardSchema<infer _, infer Output> }
-  ? C extends unknown
-    ? Omit<C, keyof Output> & Output
-    : never
-  : C
-
-type WithTx<O, C, Tx> = O extends { transactional: true } ? Transactional<C, Tx> : C
-
-/** A change whose handler is transactional. */
-export type Transactional<C, Tx> = C & {
-  /** The transaction that deletes the notification too. To be used only until the handler ends. */
-  readonly tx: Tx
-}
-
 /** Defaults for every listener of one `PubSub`: what does not decide what a handler is given. */
 export type ListenerDefaults = Omit<
   ListenerOptions,
@@ -228,21 +201,6 @@ function resolve(
     highWaterMark:
       given.highWaterMark === undefined ? null : positiveInteger(where, 'highWaterMark', given.highWaterMark),
   }
-}
-
-/** @throws PGPUBSUB_INVALID_OPTION where it is no name that PostgreSQL can have. */
-export function checkName(what: 'A listener' | 'A channel', name: unknown): string {
-  if (typeof name !== 'string' || name.trim() === '') {
-    const form =
-      what === 'A listener' ? "a text as the first argument, or { name: '…' }" : 'a text as the first argument'
-    throw invalid(`${what} needs a name: pass ${form}. It was given ${show(name)}.`)
-  }
-  const where = `The ${what.slice(2)} name`
-  if (name.includes('\0')) throw invalid(`${where} ${show(name)} has a NUL character, which PostgreSQL cannot store.`)
-  if (/\p{Surrogate}/u.test(name)) throw invalid(`${where} ${show(name)} has half a surrogate pair.`)
-  const bytes = Buffer.byteLength(name)
-  if (bytes > 63) throw invalid(`${where} "${name}" has ${bytes} bytes; at most 63 are possible.`)
-  return name
 }
 
 function backoffFunction(where: string, value: unknown): Backoff {

@@ -1,80 +1,43 @@
 import type pg from 'pg'
-import type { Change, Context, ReplayChange } from './change.js'
-import { Channel, type ChannelOptions, ChannelRegistry } from './channel.js'
-import { checkCallback, checkListenerName, checkListenerNames } from './check.js'
+import type { Channel } from './channel.js'
+import { checkListenerName } from './check.js'
 import { Connections } from './connections.js'
 import { DeadLetters, transactionOr } from './consume/dead-letters.js'
-import type { Processing } from './consume/processing.js'
 import type { Worker } from './consume/worker.js'
 import type { Queryable } from './database.js'
+import { Declarations } from './declarations.js'
 import { refuseBroadcasts, refuseToPause } from './delivery.js'
 import type { Finding } from './doctor/finding.js'
 import type { DoctorOptions } from './doctor/options.js'
-import { Events, type PubSubEvent, type PubSubEvents } from './events.js'
 import type { InstallReport } from './install/install.js'
-import type { Migration } from './install/migration.js'
-import type { Instrumentation } from './instrumentation.js'
 import { chosenListeners, type ListenOptions } from './listen-options.js'
-import { type Listener, ListenerRegistry } from './listener.js'
-import { logEvents } from './log-events.js'
-import { checkLogger, type Logger, quietLogger } from './logger.js'
-import type { Reports } from './observe/reports.js'
+import type { Listener } from './listener.js'
 import type { ListenerStatus } from './observe/status.js'
-import { type Observer, Observers } from './observers.js'
-import type { Given, ListenerDefaults, Replayed } from './options.js'
-import {
-  type ProcessOptions,
-  type ProcessResult,
-  type ResolvedProcessOptions,
-  resolveProcessOptions,
-} from './process-options.js'
+import { type ProcessOptions, type ProcessResult, resolveProcessOptions } from './process-options.js'
 import type { BackPressure, WaitForCapacityOptions } from './publish/back-pressure.js'
-import { currentContext, enterScope, openMutedScope, openScope, runInScope, traceWrites } from './publish/context.js'
 import { type ReplayOptions, type ReplayResult, resolveReplay } from './publish/replay-options.js'
 import { type PubSubOptions, resolvePubSubOptions } from './pubsub-options.js'
+import type { Running } from './running.js'
 import type { StandardSchema } from './standard-schema.js'
-import { type JsonRow, type TableListenerOptions, tableListener } from './table-listener.js'
 
 /**
  * The engine: declared listeners, their installation, workers and context. Framework-free. What a program that only writes
  * does not need is loaded when it is first asked for: workers, installation, doctor, and the driver itself.
  */
-export class PubSub {
-  /** Schema of the engine's tables and functions. */
-  readonly schema: string
-  /** What holds for listeners that do not say otherwise. */
-  readonly defaults: ListenerDefaults
+export class PubSub extends Declarations {
   /** What has used up its attempts: to be looked at, retried or discarded. */
   readonly deadLetters: DeadLetters
   readonly #connections: Connections
-  readonly #listeners = new ListenerRegistry()
-  readonly #observers = new Observers()
-  readonly #channels = new ChannelRegistry()
-  readonly #events: Events
-  #reports: Promise<Reports> | undefined
-  #backPressure: Promise<BackPressure> | undefined
   readonly #pollMs: number
-  readonly #instrumentation: Instrumentation | undefined
-  #logger: Logger
-  /** Those that run, and those that are being started. */
-  readonly #workers = new Set<Promise<Worker>>()
-  readonly #processings = new Set<Processing>()
-  /** How many listeners they consume together. */
-  #consumers = 0
+  #running: Promise<Running> | undefined
+  #backPressure: Promise<BackPressure> | undefined
 
   /** @throws PGPUBSUB_INVALID_OPTION */
   constructor(options: PubSubOptions) {
-    const { schema, defaults, pollMs, answerMs } = resolvePubSubOptions(options)
-    this.schema = schema
-    this.defaults = defaults
-    this.#pollMs = pollMs
-    this.#logger = options.logger ?? quietLogger
-    this.#events = new Events(() => this.#logger)
-    logEvents(this.#events, () => this.#logger)
-    this.#connections = new Connections(options, answerMs, this.#events)
-    this.#instrumentation = options.instrumentation
-    this.#instrumentation?.observe(this.#events)
-    if (this.#instrumentation) traceWrites(this.#instrumentation.currentTrace)
+    const resolved = resolvePubSubOptions(options)
+    super(options, resolved)
+    this.#pollMs = resolved.pollMs
+    this.#connections = new Connections(options, resolved.answerMs, this.events)
     this.deadLetters = this.deadLettersIn(transactionOr(() => this.openPool()))
   }
 
@@ -82,15 +45,7 @@ export class PubSub {
   deadLettersIn<Transaction>(
     database: (tx: Transaction | undefined) => Queryable | Promise<Queryable>,
   ): DeadLetters<Transaction> {
-    return new DeadLetters(this.schema, database, (name) => this.#listeners.find(name))
-  }
-
-  /** Declares a listener on a table. @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_DUPLICATE_LISTENER */
-  onChange<const O extends TableListenerOptions>(
-    options: O,
-    handler: (given: Given<O, Change<JsonRow> | Replayed<O, ReplayChange<JsonRow>>, Queryable>) => unknown,
-  ): void {
-    this.declare(tableListener(options, handler as Listener['handler'], this.defaults))
+    return new DeadLetters(this.schema, database, (name) => this.listeners.find(name))
   }
 
   /**
@@ -102,45 +57,6 @@ export class PubSub {
    */
   channel<S extends StandardSchema>(name: string, schema: S): Channel<S> {
     return this.channelIn(name, schema, { database: transactionOr(() => this.openPool()), types: [] })
-  }
-
-  /** {@link channel} for transactions and values of another kind: the way in for adapters of ORMs. */
-  channelIn<S extends StandardSchema, Transaction>(
-    name: string,
-    schema: S,
-    options: Pick<ChannelOptions<Transaction>, 'database' | 'types'>,
-  ): Channel<S, Transaction> {
-    const { schema: engineSchema, defaults } = this
-    const declare = (listener: Listener) => this.declare(listener)
-    const channel = new Channel(name, schema, { ...options, engineSchema, defaults, declare })
-    this.#channels.add(name, schema)
-    return channel
-  }
-
-  /**
-   * Declares listeners whose options are resolved, all or none: the way in for adapters of ORMs.
-   * @throws PGPUBSUB_DUPLICATE_LISTENER
-   */
-  declare(...listeners: readonly Listener[]): void {
-    const instrumentation = this.#instrumentation
-    const instrumented = instrumentation ? listeners.map((listener) => ({ ...listener, instrumentation })) : listeners
-    this.#listeners.add(instrumented.map((listener) => this.#observers.observed(listener)))
-  }
-
-  /** Names of the listeners that are declared, or those given. @throws PGPUBSUB_UNKNOWN_LISTENER when one is not */
-  declared(names?: readonly string[]): string[] {
-    if (names !== undefined) checkListenerNames('this call', names)
-    const listeners = names ? this.#listeners.named(names) : this.#listeners.all()
-    return listeners.map(({ definition }) => definition.name)
-  }
-
-  /**
-   * Calls `observer` with each change or message that the listener's handler is about to be given in this process: the way in for test
-   * kits.
-   * @returns a function that ends it
-   */
-  observe(listener: string, observer: Observer): () => void {
-    return this.#observers.observe(listener, observer)
   }
 
   /**
@@ -156,17 +72,6 @@ export class PubSub {
   async sql(): Promise<string> {
     const { installSql } = await import('./install/install.js')
     return installSql(await this.openPool(), this.schema, this.#definitions())
-  }
-
-  /**
-   * What a folder of migrations lacks of what is declared on models. It asks no database.
-   * @param migrations their SQL, in the order in which they are applied
-   * @returns null where nothing is missing
-   * @throws PGPUBSUB_INVALID_OPTION where a listener is declared on a table, not on a model; PGPUBSUB_NEWER_ENGINE
-   */
-  async migration(migrations: readonly string[]): Promise<Migration | null> {
-    const { migration } = await import('./install/migration.js')
-    return migration(this.schema, this.#listeners.all(), migrations)
   }
 
   /**
@@ -199,40 +104,9 @@ export class PubSub {
    * server cannot be reached
    */
   async listen(options: ListenOptions = {}): Promise<Worker> {
-    const listeners = chosenListeners(this.#listeners, options)
+    const listeners = chosenListeners(this.listeners, options)
     if (!this.#connections.canListen) refuseBroadcasts(listeners)
-    const worker = this.#inBackground(() => this.#start(listeners))
-    this.#workers.add(worker)
-    const durable = listeners.filter(({ definition }) => definition.delivery === 'durable').length
-    this.#consumers += durable
-    const forget = () => {
-      this.#workers.delete(worker)
-      this.#consumers -= durable
-    }
-    worker.then(({ stopped }) => stopped.then(forget), forget)
-    return worker
-  }
-
-  async #start(listeners: readonly Listener[]): Promise<Worker> {
-    const { requireCurrentEngine } = await import('./install/current-engine.js')
-    const { Worker } = await import('./consume/worker.js')
-    const pool = await this.openPool()
-    await requireCurrentEngine(pool, this.schema)
-    const { warnOfDrift } = await import('./doctor/check.js')
-    const definitions = listeners.map(({ definition }) => definition)
-    await warnOfDrift(pool, this.schema, definitions, this.#logger)
-    const batchPool = await this.#connections.openForBatches()
-    await this.#makeRoom()
-    return Worker.start({
-      listeners,
-      schema: this.schema,
-      pool: batchPool,
-      createListenClient: await this.#connections.listenClients(),
-      events: this.#events,
-      reports: await this.#openReports(),
-      pollMs: this.#pollMs,
-      statements: this.#connections.statements,
-    })
+    return (await this.#openRunning()).listen(listeners)
   }
 
   /**
@@ -244,50 +118,8 @@ export class PubSub {
    * driver's error when the server cannot be reached
    */
   async process(options: ProcessOptions = {}): Promise<ProcessResult> {
-    const resolved = resolveProcessOptions(this.#listeners, options)
-    this.#consumers += resolved.listeners.length
-    try {
-      return await this.#inBackground(() => this.#process(resolved))
-    } finally {
-      this.#consumers -= resolved.listeners.length
-    }
-  }
-
-  async #process(options: ResolvedProcessOptions): Promise<ProcessResult> {
-    const { requireCurrentEngine } = await import('./install/current-engine.js')
-    const { Processing } = await import('./consume/processing.js')
-    const pool = await this.openPool()
-    await requireCurrentEngine(pool, this.schema)
-    const batchPool = await this.#connections.openForBatches()
-    await this.#makeRoom()
-    const { schema } = this
-    const { statements } = this.#connections
-    const processing = new Processing({
-      ...options,
-      schema,
-      pool,
-      batchPool,
-      events: this.#events,
-      pollMs: this.#pollMs,
-      statements,
-    })
-    this.#processings.add(processing)
-    return processing.result.finally(() => this.#processings.delete(processing))
-  }
-
-  /** What the engine does by itself belongs to nobody's trace, whoever asks for it. */
-  #inBackground<T>(work: () => T): T {
-    return this.#instrumentation ? this.#instrumentation.inBackground(work) : work()
-  }
-
-  /** A batch holds a connection while its handlers run, and no listener may wait for another's. */
-  async #makeRoom(): Promise<void> {
-    const max = await this.#connections.makeRoom(this.#consumers)
-    if (max === undefined || max > this.#consumers) return
-    this.#logger.warn(
-      { max, listeners: this.#consumers },
-      'the pool has too few connections: each running listener holds one while its handlers run, and who else uses the pool waits. Raise its max.',
-    )
+    const resolved = resolveProcessOptions(this.listeners, options)
+    return (await this.#openRunning()).process(resolved)
   }
 
   /**
@@ -307,7 +139,7 @@ export class PubSub {
   async #setPaused(listener: string, paused: boolean): Promise<void> {
     checkListenerName(paused ? 'pause' : 'resume', listener)
     const { pauseListener } = await import('./consume/pause.js')
-    const known = this.#listeners.find(listener)
+    const known = this.listeners.find(listener)
     if (known) refuseToPause(known)
     const declared = known !== undefined
     return pauseListener(await this.openPool(), this.schema, listener, { paused, declared })
@@ -339,7 +171,7 @@ export class PubSub {
   }
 
   #highWaterMark(listener: string): number | null | undefined {
-    return this.#listeners.find(listener)?.consume.highWaterMark
+    return this.listeners.find(listener)?.consume.highWaterMark
   }
 
   async #observeCapacity(listener: string): Promise<void> {
@@ -360,7 +192,7 @@ export class PubSub {
 
   /** {@link replay} of what the listener must be on, with filters of another kind: the way in for adapters of ORMs. */
   async replayOf(source: string | undefined, options: ReplayOptions<unknown>): Promise<ReplayResult> {
-    const find = (name: string) => this.#listeners.named([name])[0] as Listener
+    const find = (name: string) => this.listeners.named([name])[0] as Listener
     const resolved = resolveReplay(find, options, source)
     const { replay } = await import('./publish/replay.js')
     const { signal, listener } = resolved
@@ -372,51 +204,10 @@ export class PubSub {
     return replay({ schema: this.schema, pool: await this.openPool(), capacityFor }, resolved)
   }
 
-  /** Runs `fn` with the context merged over the running one, stored with every change that it causes. */
-  async withContext<T>(context: Context, fn: () => T | PromiseLike<T>): Promise<T> {
-    checkCallback('withContext', fn)
-    return runInScope(openScope(context), fn)
-  }
-
-  /**
-   * Runs `fn`; what it writes is not stored for any listener, as in an import that nobody needs to hear of. Only for roles that
-   * may: the owner of the engine, and who was granted `execute on function pgpubsub.mute()`; writes of others are stored.
-   */
-  async mute<T>(fn: () => T | PromiseLike<T>): Promise<T> {
-    checkCallback('mute', fn)
-    return runInScope(openMutedScope(), fn)
-  }
-
-  /** The context of the running request; `{}` outside of any. */
-  context(): Context {
-    return currentContext()
-  }
-
-  /**
-   * Merges the context over the running one for the rest of the current asynchronous execution: for a program that does
-   * one thing and ends. Not for a request: the execution may be its connection's, which others use after it.
-   */
-  enterContext(context: Context): void {
-    enterScope(openScope(context))
-  }
-
-  /** Logs to `logger` from now on, instead of the one of the options: for a program that runs another module's client. */
-  logTo(logger: Logger): void {
-    this.#logger = checkLogger(logger)
-  }
-
-  /** Subscribes to what the engine tells about itself. @returns a function that ends the subscription. @throws PGPUBSUB_INVALID_OPTION */
-  on<E extends PubSubEvent>(event: E, handler: (payload: PubSubEvents[E]) => void): () => void {
-    return this.#events.on(event, handler)
-  }
-
   /** Stops all workers and every {@link process}, ends every {@link waitForCapacity}, and closes the connections that this object has opened. */
   async close(): Promise<void> {
     void this.#backPressure?.then((backPressure) => backPressure.close())
-    const processings = [...this.#processings].map((processing) => processing.stop())
-    const workers = await Promise.allSettled(this.#workers)
-    await Promise.all(workers.map((worker) => worker.status === 'fulfilled' && worker.value.stop()))
-    await Promise.all(processings)
+    await (await this.#running)?.close()
     await this.#connections.end()
   }
 
@@ -425,26 +216,29 @@ export class PubSub {
     return this.#connections.open()
   }
 
-  #openReports(): Promise<Reports> {
-    this.#reports ??= import('./observe/reports.js').then(
-      ({ Reports }) => new Reports({ ...this.#shared(), onReport: (listener) => this.#observeCapacity(listener) }),
-    )
-    return this.#reports
+  #openRunning(): Promise<Running> {
+    const options = {
+      schema: this.schema,
+      connections: this.#connections,
+      events: this.events,
+      pollMs: this.#pollMs,
+      logger: () => this.logger,
+      instrumentation: this.instrumentation,
+      onReport: (listener: string) => this.#observeCapacity(listener),
+    }
+    this.#running ??= import('./running.js').then(({ Running }) => new Running(options))
+    return this.#running
   }
 
   #openBackPressure(): Promise<BackPressure> {
-    const isDeclared = (name: string) => this.#listeners.find(name) !== undefined
-    this.#backPressure ??= import('./publish/back-pressure.js').then(
-      ({ BackPressure }) => new BackPressure({ ...this.#shared(), isDeclared }),
-    )
+    const { schema, events } = this
+    const isDeclared = (name: string) => this.listeners.find(name) !== undefined
+    const options = { schema, events, pool: () => this.openPool(), isDeclared }
+    this.#backPressure ??= import('./publish/back-pressure.js').then(({ BackPressure }) => new BackPressure(options))
     return this.#backPressure
   }
 
-  #shared() {
-    return { schema: this.schema, pool: () => this.openPool(), events: this.#events }
-  }
-
   #definitions() {
-    return this.#listeners.all().map((listener) => listener.definition)
+    return this.listeners.all().map((listener) => listener.definition)
   }
 }

@@ -1,36 +1,24 @@
 import {
-  type Context,
   type DeadLetters,
   type DoctorOptions,
   type Finding,
   type InstallReport,
   type ListenerStatus,
   type ListenOptions,
-  type Logger,
-  type Migration,
   type ProcessOptions,
   type ProcessResult,
   type PubSub,
   PubSubError,
-  type PubSubEvent,
-  type PubSubEvents,
   type ReplayOptions,
   type ReplayResult,
-  type StandardSchema,
   type WaitForCapacityOptions,
   type Worker,
 } from '@pgpubsub/core'
 import { Prisma } from '@prisma/client/extension'
-import { PrismaChannel } from './channel.js'
+import { ClientDeclarations } from './client-declarations.js'
 import { type PrismaTransaction, prismaDeadLetters } from './dead-letters.js'
-import { decoratedListeners } from './decorator.js'
 import type { RootClient } from './request-context.js'
 import type { Filter } from './types.js'
-
-/** The command line has one without a client, on which nothing is declared. */
-const noClient = (): never => {
-  throw new Error('There is no client of Prisma here.')
-}
 
 function modelName(model: unknown): string {
   const name = typeof model === 'object' && model ? Prisma.getExtensionContext(model).$name : model
@@ -45,7 +33,7 @@ function modelName(model: unknown): string {
 export let engineOf: (client: PubSubClient) => PubSub
 
 /** `prisma.$pubsub`: installation, workers and context. Listeners are declared on the models. */
-export class PubSubClient {
+export class PubSubClient extends ClientDeclarations {
   /**
    * What has used up its attempts: `list`, `retry`, `discard`, each in a transaction of yours where you give it.
    * @example
@@ -53,16 +41,15 @@ export class PubSubClient {
    */
   readonly deadLetters: DeadLetters<PrismaTransaction>
   readonly #engine: PubSub
-  readonly #client: () => RootClient
 
   static {
     engineOf = (client) => client.#engine
   }
 
   /** @param client the extended one, whose transactions the transactional handlers of channels are given */
-  constructor(engine: PubSub, client: () => RootClient = noClient) {
+  constructor(engine: PubSub, client?: () => RootClient) {
+    super(engine, client)
     this.#engine = engine
-    this.#client = client
     this.deadLetters = prismaDeadLetters(engine)
   }
 
@@ -82,16 +69,6 @@ export class PubSubClient {
    */
   sql(): Promise<string> {
     return this.#engine.sql()
-  }
-
-  /**
-   * What a folder of migrations lacks of what is declared, for `pgpubsub migrate`. It asks no database.
-   * @param migrations the SQL of its migrations, in the order in which they are applied
-   * @returns null where nothing is missing
-   * @throws PGPUBSUB_NEWER_ENGINE
-   */
-  migration(migrations: readonly string[]): Promise<Migration | null> {
-    return this.#engine.migration(migrations)
   }
 
   /**
@@ -198,87 +175,6 @@ export class PubSubClient {
   async replay(...given: [unknown, unknown?]): Promise<ReplayResult> {
     const [model, options] = given.length > 1 ? given : [undefined, given[0]]
     return this.#engine.replayOf(given.length > 1 ? modelName(model) : undefined, options as ReplayOptions<object>)
-  }
-
-  /**
-   * Runs `fn`, and awaits it; every change that it causes is stored with the context, merged over the running one.
-   * @example
-   * await prisma.$pubsub.withContext({ userId: 7 }, () => prisma.media.create({ data }))
-   * @throws PGPUBSUB_INVALID_CONTEXT when it is not an object of JSON values, PGPUBSUB_INVALID_OPTION when `fn` is no function
-   */
-  withContext<T>(context: Context, fn: () => T | PromiseLike<T>): Promise<T> {
-    return this.#engine.withContext(context, fn)
-  }
-
-  /**
-   * Runs `fn`, and awaits it; what it writes is stored for no listener, in every form of transaction, and also inside of
-   * `withContext`. Only for roles that may: the owner of the engine, and who was granted `execute on function
-   * pgpubsub.mute()`. What others write is stored.
-   * @example
-   * await prisma.$pubsub.mute(() => prisma.media.createMany({ data: imported }))
-   * @throws PGPUBSUB_INVALID_OPTION when `fn` is no function
-   */
-  mute<T>(fn: () => T | PromiseLike<T>): Promise<T> {
-    return this.#engine.mute(fn)
-  }
-
-  /** The running context; `{}` where none is set. */
-  context(): Context {
-    return this.#engine.context()
-  }
-
-  /**
-   * Merges the context over the running one for the rest of the current asynchronous execution: for a program that does
-   * one thing and ends. Not for a request: the execution may be its connection's, and the next request on that would begin
-   * with this one's context. Use `withContext` around what handles it.
-   * @throws PGPUBSUB_INVALID_CONTEXT
-   */
-  enterContext(context: Context): void {
-    this.#engine.enterContext(context)
-  }
-
-  /**
-   * Declares the listeners of the instance's decorated methods, or of the static ones of a class: all of them or none.
-   * @example
-   * prisma.$pubsub.register(new MediaListeners())
-   * @throws PGPUBSUB_NO_LISTENERS, PGPUBSUB_DUPLICATE_LISTENER
-   */
-  register(instance: object): void {
-    this.#engine.declare(...decoratedListeners(instance, this.#engine))
-  }
-
-  /**
-   * A channel of messages that are not row changes. Declaring it again with the same schema gives the same channel.
-   * @param name at most 63 bytes
-   * @param schema what every payload must satisfy, when it is published and when it is handled: a schema of zod 4, or of any
-   * other library that follows standardschema.dev
-   * @example
-   * const scanned = prisma.$pubsub.channel('media.scanned', z.object({ mediaId: z.number(), at: z.date() }))
-   * scanned.on('mail-owner', async ({ payload }) => mailOwner(payload.mediaId))
-   * await prisma.$transaction(async (tx) => scanned.publish({ mediaId: 1, at: new Date() }, { tx }))
-   * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_DUPLICATE_CHANNEL
-   */
-  channel<S extends StandardSchema>(name: string, schema: S): PrismaChannel<S> {
-    return new PrismaChannel(this.#engine, this.#client, name, schema)
-  }
-
-  /**
-   * Logs to `logger` from now on, instead of the one given to `pubsub()`: for a program that runs another module's client.
-   * @throws PGPUBSUB_INVALID_OPTION when it lacks a method
-   */
-  logTo(logger: Logger): void {
-    this.#engine.logTo(logger)
-  }
-
-  /**
-   * Subscribes to what the engine tells about itself in this process. A handler that throws is logged, and harms nobody.
-   * @returns a function that ends the subscription
-   * @example
-   * prisma.$pubsub.on('failed', ({ listener, id, error, dead }) => dead && alert(`${listener} gave up on ${id}`, error))
-   * @throws PGPUBSUB_INVALID_OPTION at an event that there is not
-   */
-  on<E extends PubSubEvent>(event: E, handler: (payload: PubSubEvents[E]) => void): () => void {
-    return this.#engine.on(event, handler)
   }
 
   /** Stops all workers and every `process` of this client, and closes the engine's own connections. Prisma's are not touched. */
