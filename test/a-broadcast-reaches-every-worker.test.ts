@@ -3,6 +3,7 @@ import pg from 'pg'
 import { z } from 'zod'
 import { gate } from './support/gate.ts'
 import { createItems, noPoll, onItem } from './support/items.ts'
+import { clientOfNewRole } from './support/new-role.ts'
 import { expect, type TestClient, test, vi } from './support/test.ts'
 
 const broadcast = { delivery: 'broadcast' } as const
@@ -310,15 +311,7 @@ test('a role that may only write the table broadcasts, and may send none by itse
   onItem(core, broadcast, (change) => values.push(change.new?.value))
   await core.install()
   await core.listen()
-  const role = `writer_${Math.random().toString(36).slice(2)}`
-  await database.sql(`create role ${role}; grant insert on item to ${role}`)
-  const client = new pg.Client(database.url)
-  await client.connect()
-  database.closeLater(async () => {
-    await client.end()
-    await database.sql(`drop owned by ${role}; drop role ${role}`)
-  })
-  await client.query(`set role ${role}`)
+  const { client, role } = await clientOfNewRole(database, ['insert on item'])
   await client.query('insert into item values (1, 1)')
   await vi.waitFor(() => expect(values).toEqual([1]))
   await database.sql(`grant usage on schema pgpubsub to ${role}`)

@@ -1,24 +1,14 @@
-import { randomBytes } from 'node:crypto'
 import { RetryAt } from '@pgpubsub/core'
 import pg from 'pg'
 import { untilAsleep } from './support/asleep.ts'
 import { createImpostors } from './support/impostors.ts'
 import { createItems, noPoll, onItem, valueAfter } from './support/items.ts'
+import { clientOfNewRole } from './support/new-role.ts'
 import { expect, type TestDatabase, test, vi } from './support/test.ts'
 
 /** A connection of a new role that may write the table `item`, and nothing else. */
-async function hostile(database: TestDatabase): Promise<{ client: pg.Client; role: string }> {
-  const role = `hostile_${randomBytes(6).toString('hex')}`
-  await database.sql(`create role ${role}; grant select, insert, update, delete, truncate on item to ${role}`)
-  const client = new pg.Client(database.url)
-  await client.connect()
-  await client.query(`set role ${role}`)
-  database.closeLater(async () => {
-    await client.end()
-    await database.sql(`drop owned by ${role} cascade; drop role ${role}`)
-  })
-  return { client, role }
-}
+const hostile = (database: TestDatabase) =>
+  clientOfNewRole(database, ['select, insert, update, delete, truncate on item'])
 
 test('functions and operators that it puts into public are run by no worker, no installation and no trigger', {
   timeout: 60_000,

@@ -1,23 +1,12 @@
-import { randomBytes } from 'node:crypto'
-import pg from 'pg'
+import { clientOfNewRole } from './support/new-role.ts'
 import { expect, type TestDatabase, test } from './support/test.ts'
 
-/** A client that acts as a new role, which may write the tables of the models, and nothing else. */
-async function writer(database: TestDatabase): Promise<pg.Client> {
-  const role = `writer_${randomBytes(6).toString('hex')}`
-  await database.sql(`create role ${role};
-    grant usage on schema archive to ${role};
-    grant select, insert, update, delete, truncate on media, "user", measurement, archive."Ticket, it's 🎫" to ${role};
-    grant usage on all sequences in schema public to ${role}`)
-  const client = new pg.Client(database.url)
-  await client.connect()
-  await client.query(`set role ${role}`)
-  database.closeLater(async () => {
-    await client.end()
-    await database.sql(`drop owned by ${role}; drop role ${role}`)
-  })
-  return client
-}
+/** What a role needs that may write the tables of the models, and nothing else. */
+const rightsOfWriter = [
+  'usage on schema archive',
+  `select, insert, update, delete, truncate on media, "user", measurement, archive."Ticket, it's 🎫"`,
+  'usage on all sequences in schema public',
+]
 
 async function install(database: TestDatabase): Promise<void> {
   const prisma = database.prisma({ defaults: { wake: 'always' } })
@@ -32,7 +21,7 @@ async function install(database: TestDatabase): Promise<void> {
 
 test('a role that may write the tables of the models, and nothing else, is captured', async ({ database }) => {
   await install(database)
-  const client = await writer(database)
+  const { client } = await clientOfNewRole(database, rightsOfWriter)
 
   await client.query('begin')
   await client.query(`set local pgpubsub.notification_context = '{"role": "writer"}'`)
@@ -71,7 +60,7 @@ test('a role that may write the tables of the models, and nothing else, is captu
 test('it can read, write and call nothing of the engine', async ({ database }) => {
   await install(database)
   await database.sql(`insert into media (url) values ('a')`)
-  const client = await writer(database)
+  const { client } = await clientOfNewRole(database, rightsOfWriter)
   const denied = { code: '42501' }
   const tables = (
     await database.sql(`select relname from pg_class
@@ -112,7 +101,7 @@ test('it can read, write and call nothing of the engine', async ({ database }) =
 test('even with the schema opened to everyone, tables and functions stay closed', async ({ database }) => {
   await install(database)
   await database.sql('grant usage on schema pgpubsub to public')
-  const client = await writer(database)
+  const { client } = await clientOfNewRole(database, rightsOfWriter)
   const denied = { code: '42501' }
 
   await expect(client.query('select from pgpubsub.notification')).rejects.toMatchObject(denied)

@@ -8,6 +8,16 @@ import { describe, expect, type TestClient, test, vi } from './support/test.ts'
 type NewMedia = PostInsert<TestClient['media']>
 
 const createMedia = (prisma: TestClient, title: string) => prisma.media.create({ data: { url: 'x', title } })
+/** Listens to new media; the handler tells when it has begun, and ends when the test lets it. */
+function holdMedia(prisma: TestClient, options: { name: string; lease?: { seconds: number } }) {
+  const gates = { begun: gate(), held: gate() }
+  prisma.media.onPostInsert(options, async () => {
+    gates.begun.open()
+    await gates.held.opened
+  })
+  return gates
+}
+
 const minute = { backoff: { type: 'fixed', firstMs: 60_000, jitter: 0 } } as const
 
 describe('drain()', () => {
@@ -58,12 +68,7 @@ describe('drain()', () => {
 
   test('waits for what a worker has in hand, and gives up after timeoutMs', async ({ database }) => {
     const prisma = database.prisma()
-    const begun = gate()
-    const held = gate()
-    prisma.media.onPostInsert('scan', async () => {
-      begun.open()
-      await held.opened
-    })
+    const { begun, held } = holdMedia(prisma, { name: 'scan' })
     await prisma.$pubsub.install()
     await prisma.$pubsub.listen()
     await createMedia(prisma, 'a')
@@ -198,18 +203,13 @@ describe('advance()', () => {
   test('wakes workers, and leaves alone what is leased to a handler that runs', async ({ database }) => {
     const prisma = database.prisma(noPoll)
     const handled: unknown[] = []
-    const begun = gate()
-    const held = gate()
     const lost = vi.fn()
     prisma.$pubsub.on('leaseLost', lost)
     prisma.media.onPostInsert({ name: 'retried', ...minute }, ({ attempt }) => {
       handled.push(attempt)
       if (attempt === 1) throw new Error('once')
     })
-    prisma.media.onPostInsert({ name: 'leased', lease: { seconds: 30 } }, async () => {
-      begun.open()
-      await held.opened
-    })
+    const { begun, held } = holdMedia(prisma, { name: 'leased', lease: { seconds: 30 } })
     await prisma.$pubsub.install()
     await prisma.$pubsub.listen()
     await createMedia(prisma, 'a')

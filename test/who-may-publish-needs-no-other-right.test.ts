@@ -1,6 +1,5 @@
-import { randomBytes } from 'node:crypto'
-import pg from 'pg'
 import { z } from 'zod'
+import { clientOfNewRole } from './support/new-role.ts'
 import { expect, test } from './support/test.ts'
 
 test('a role may publish when it was granted that, reads nothing by it, and may not otherwise', async ({
@@ -9,15 +8,7 @@ test('a role may publish when it was granted that, reads nothing by it, and may 
   const core = database.core()
   core.channel('a', z.any()).on('one', () => {})
   await core.install()
-  const role = `publisher_${randomBytes(6).toString('hex')}`
-  await database.sql(`create role ${role}; grant usage on schema pgpubsub to ${role}`)
-  const client = new pg.Client(database.url)
-  await client.connect()
-  await client.query(`set role ${role}`)
-  database.closeLater(async () => {
-    await client.end()
-    await database.sql(`drop owned by ${role}; drop role ${role}`)
-  })
+  const { client, role } = await clientOfNewRole(database, ['usage on schema pgpubsub'])
   const publish = `select pgpubsub.publish('a', '{"x": "it''s"}')`
   const denied = { code: '42501' }
   await expect(client.query(publish)).rejects.toMatchObject(denied)

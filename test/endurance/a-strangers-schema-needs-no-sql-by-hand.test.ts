@@ -28,20 +28,19 @@ const tell = (listener: string) => ({ operation, old, new: now, changed }: any) 
 ${listeners}
 `
 
-const firstListeners = moduleText(`
+const lastingListeners = `
 prisma.product.onPostSave({ name: 'index-product', columns: ['name', 'color', 'listPrice'] }, tell('index-product'))
 prisma.salesOrder.onPostUpdate({ name: 'order-mail', columns: ['status'] }, tell('order-mail'))
 prisma.salesOrderLine.onPostChange('stock', tell('stock'))
 prisma.employeeDepartmentHistory.onPostInsert({ name: 'badge', keysOnly: true }, tell('badge'))
+`
+
+const firstListeners = moduleText(`${lastingListeners}
 prisma.productReview.onPostInsert('moderate', tell('moderate'))
 `)
 
 /** One listener went with its model, one follows a column that has another name, one is new on a new model. */
-const secondListeners = moduleText(`
-prisma.product.onPostSave({ name: 'index-product', columns: ['name', 'color', 'listPrice'] }, tell('index-product'))
-prisma.salesOrder.onPostUpdate({ name: 'order-mail', columns: ['status'] }, tell('order-mail'))
-prisma.salesOrderLine.onPostChange('stock', tell('stock'))
-prisma.employeeDepartmentHistory.onPostInsert({ name: 'badge', keysOnly: true }, tell('badge'))
+const secondListeners = moduleText(`${lastingListeners}
 prisma.wish.onPostSave('wishes', tell('wishes'))
 `)
 

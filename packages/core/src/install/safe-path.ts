@@ -1,4 +1,5 @@
 import type { Connection, Pool } from '../database.js'
+import { onConnection, rollBack } from './on-connection.js'
 
 /*
  * Whoever may create functions or operators in a schema of our search_path (before PostgreSQL 15 everybody, in `public`)
@@ -11,22 +12,17 @@ export const setSafePath = `set_config('search_path', 'pg_catalog, pg_temp', tru
 
 const begin = /* sql */ `begin isolation level read committed; select ${setSafePath}`
 
-const ignore = () => {}
-
 /** Runs `work` in a transaction of its own that finds PostgreSQL's functions and operators only. */
-export async function onSafePath<T>(pool: Pool, work: (connection: Connection) => Promise<T>): Promise<T> {
-  const connection = await pool.connect()
-  connection.on('error', ignore) // lost: the running statement reports it
-  try {
-    await connection.query(begin)
-    const result = await work(connection)
-    await connection.query('commit')
-    return result
-  } catch (error) {
-    await connection.query('rollback').catch(() => {})
-    throw error
-  } finally {
-    connection.removeListener('error', ignore)
-    connection.release()
-  }
+export function onSafePath<T>(pool: Pool, work: (connection: Connection) => Promise<T>): Promise<T> {
+  return onConnection(pool, async (connection) => {
+    try {
+      await connection.query(begin)
+      const result = await work(connection)
+      await connection.query('commit')
+      return result
+    } catch (error) {
+      await rollBack(connection)
+      throw error
+    }
+  })
 }
