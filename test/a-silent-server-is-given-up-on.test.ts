@@ -120,8 +120,9 @@ test('a worker stops, and its engine closes, whether the server answers or not',
 })
 
 test('listen() fails where the server does not answer', async ({ database }) => {
-  const { engine, proxy } = await listening(database, () => {})
-  await engine.close()
+  const { proxy } = await listening(database, () => {})
+  const unconnected = database.core({ ...impatient, connectionString: proxy.url })
+  onItem(unconnected, {}, () => {})
   proxy.fallSilent()
-  await expect(engine.listen()).rejects.toThrow('timeout')
+  await expect(unconnected.listen()).rejects.toThrow('timeout')
 })

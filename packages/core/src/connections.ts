@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { StatementOptions } from './consume/statement.js'
+import { PubSubError } from './errors.js'
 import type { Events } from './events.js'
 import type { OwnPool } from './own-pool.js'
 import { carryContext } from './publish/context-carrier.js'
@@ -23,6 +24,7 @@ export class Connections {
   readonly #events: Events
   #ownPool: Promise<OwnPool> | undefined
   #batchPool: Promise<OwnPool> | undefined
+  #ended = false
 
   constructor(options: PubSubOptions, answerMs: number, events: Events) {
     this.#options = options
@@ -37,8 +39,9 @@ export class Connections {
     return this.#options.listenConnectionString !== false
   }
 
-  /** The pool given, or one of its own, opened when it is first needed. */
+  /** The pool given, or one of its own, opened when it is first needed. @throws PGPUBSUB_CLOSED after {@link end} */
   async open(): Promise<pg.Pool> {
+    if (this.#ended) throw closedError()
     if (this.#options.pool) return this.#options.pool
     this.#ownPool ??= this.#openPool(false)
     return this.#ownPool
@@ -58,8 +61,9 @@ export class Connections {
     return this.#options.pool?.options.max
   }
 
-  /** Closes what was opened here. */
+  /** Closes what was opened here, and opens nothing more. */
   async end(): Promise<void> {
+    this.#ended = true
     const pools = [this.#ownPool, this.#batchPool]
     this.#ownPool = undefined
     this.#batchPool = undefined
@@ -91,3 +95,9 @@ export class Connections {
     return () => listenClient(config, { connectMs: this.#connectMs, answerMs: this.statements.answerMs })
   }
 }
+
+export const closedError = (): PubSubError =>
+  new PubSubError(
+    'PGPUBSUB_CLOSED',
+    'close() was called, so that nothing can be asked of the database any more. Call it last, or make a new client.',
+  )

@@ -1,6 +1,7 @@
 import type { Change, Context, ReplayChange } from './change.js'
 import { Channel, type ChannelOptions, ChannelRegistry } from './channel.js'
 import { checkCallback, checkListenerNames } from './check.js'
+import { DeadLetters } from './consume/dead-letters.js'
 import type { Queryable } from './database.js'
 import { Events, type PubSubEvent, type PubSubEvents } from './events.js'
 import type { Given, Replayed } from './given.js'
@@ -59,6 +60,13 @@ export class Declarations {
     const channel = new Channel(name, schema, { ...options, engineSchema, defaults, declare })
     this.#channels.add(name, schema)
     return channel
+  }
+
+  /** `deadLetters` for transactions of another kind: the way in for adapters of ORMs. */
+  deadLettersIn<Transaction>(
+    database: (tx: Transaction | undefined) => Queryable | Promise<Queryable>,
+  ): DeadLetters<Transaction> {
+    return new DeadLetters(this.schema, database, (name) => this.listeners.find(name))
   }
 
   /**

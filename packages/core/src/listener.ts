@@ -198,6 +198,10 @@ export class ListenerRegistry {
     return [...this.#listeners.values()]
   }
 
+  definitions(): Listener['definition'][] {
+    return this.all().map(({ definition }) => definition)
+  }
+
   find(name: string): Listener | undefined {
     return this.#listeners.get(name)
   }

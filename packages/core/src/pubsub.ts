@@ -1,10 +1,9 @@
 import type pg from 'pg'
 import type { Channel } from './channel.js'
 import { checkListenerName } from './check.js'
-import { Connections } from './connections.js'
-import { DeadLetters, transactionOr } from './consume/dead-letters.js'
+import { Connections, closedError } from './connections.js'
+import { type DeadLetters, transactionOr } from './consume/dead-letters.js'
 import type { Worker } from './consume/worker.js'
-import type { Queryable } from './database.js'
 import { Declarations } from './declarations.js'
 import { refuseBroadcasts, refuseToPause } from './delivery.js'
 import type { Finding } from './doctor/finding.js'
@@ -31,6 +30,7 @@ export class PubSub extends Declarations {
   readonly #pollMs: number
   #running: Promise<Running> | undefined
   #backPressure: Promise<BackPressure> | undefined
+  #closed: Promise<void> | undefined
 
   /** @throws PGPUBSUB_INVALID_OPTION */
   constructor(options: PubSubOptions) {
@@ -39,13 +39,6 @@ export class PubSub extends Declarations {
     this.#pollMs = resolved.pollMs
     this.#connections = new Connections(options, resolved.answerMs, this.events)
     this.deadLetters = this.deadLettersIn(transactionOr(() => this.openPool()))
-  }
-
-  /** {@link deadLetters} for transactions of another kind: the way in for adapters of ORMs. */
-  deadLettersIn<Transaction>(
-    database: (tx: Transaction | undefined) => Queryable | Promise<Queryable>,
-  ): DeadLetters<Transaction> {
-    return new DeadLetters(this.schema, database, (name) => this.listeners.find(name))
   }
 
   /**
@@ -65,13 +58,13 @@ export class PubSub extends Declarations {
    */
   async install(): Promise<InstallReport> {
     const { install } = await import('./install/install.js')
-    return install(await this.openPool(), this.schema, this.#definitions())
+    return install(await this.openPool(), this.schema, this.listeners.definitions())
   }
 
   /** What {@link install} would do on an empty database, as SQL text that may be applied again over itself. */
   async sql(): Promise<string> {
     const { installSql } = await import('./install/install.js')
-    return installSql(await this.openPool(), this.schema, this.#definitions())
+    return installSql(await this.openPool(), this.schema, this.listeners.definitions())
   }
 
   /**
@@ -82,7 +75,7 @@ export class PubSub extends Declarations {
    */
   async check(): Promise<Finding[]> {
     const { check } = await import('./doctor/check.js')
-    return check(await this.openPool(), this.schema, this.#definitions())
+    return check(await this.openPool(), this.schema, this.listeners.definitions())
   }
 
   /**
@@ -94,7 +87,7 @@ export class PubSub extends Declarations {
    */
   async doctor(options: DoctorOptions = {}): Promise<Finding[]> {
     const { diagnose } = await import('./doctor/doctor.js')
-    return diagnose(await this.openPool(), this.schema, this.#definitions(), options)
+    return diagnose(await this.openPool(), this.schema, this.listeners.definitions(), options)
   }
 
   /**
@@ -104,6 +97,7 @@ export class PubSub extends Declarations {
    * server cannot be reached
    */
   async listen(options: ListenOptions = {}): Promise<Worker> {
+    this.#requireOpen()
     const listeners = chosenListeners(this.listeners, options)
     if (!this.#connections.canListen) refuseBroadcasts(listeners)
     return (await this.#openRunning()).listen(listeners)
@@ -118,6 +112,7 @@ export class PubSub extends Declarations {
    * driver's error when the server cannot be reached
    */
   async process(options: ProcessOptions = {}): Promise<ProcessResult> {
+    this.#requireOpen()
     const resolved = resolveProcessOptions(this.listeners, options)
     return (await this.#openRunning()).process(resolved)
   }
@@ -138,11 +133,10 @@ export class PubSub extends Declarations {
 
   async #setPaused(listener: string, paused: boolean): Promise<void> {
     checkListenerName(paused ? 'pause' : 'resume', listener)
-    const { pauseListener } = await import('./consume/pause.js')
     const known = this.listeners.find(listener)
     if (known) refuseToPause(known)
-    const declared = known !== undefined
-    return pauseListener(await this.openPool(), this.schema, listener, { paused, declared })
+    const { pauseListener } = await import('./consume/pause.js')
+    return pauseListener(await this.openPool(), this.schema, listener, { paused, declared: known !== undefined })
   }
 
   /**
@@ -166,6 +160,7 @@ export class PubSub extends Declarations {
    */
   async waitForCapacity(listener: string, options: WaitForCapacityOptions = {}): Promise<void> {
     checkListenerName('waitForCapacity', listener)
+    this.#requireOpen()
     const backPressure = await this.#openBackPressure()
     return backPressure.wait(listener, this.#highWaterMark(listener), options)
   }
@@ -204,14 +199,27 @@ export class PubSub extends Declarations {
     return replay({ schema: this.schema, pool: await this.openPool(), capacityFor }, resolved)
   }
 
-  /** Stops all workers and every {@link process}, ends every {@link waitForCapacity}, and closes the connections that this object has opened. */
-  async close(): Promise<void> {
+  /**
+   * Stops all workers and every {@link process}, ends every {@link waitForCapacity}, and closes the connections that this object
+   * has opened. What asks the database is refused from then on, with PGPUBSUB_CLOSED.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  /** What runs still has its connections until it has ended, and nothing else begins. */
+  #requireOpen(): void {
+    if (this.#closed) throw closedError()
+  }
+
+  async #close(): Promise<void> {
     void this.#backPressure?.then((backPressure) => backPressure.close())
     await (await this.#running)?.close()
     await this.#connections.end()
   }
 
-  /** The pool given, or one of its own, opened when it is first needed. */
+  /** The pool given, or one of its own, opened when it is first needed. @throws PGPUBSUB_CLOSED */
   openPool(): Promise<pg.Pool> {
     return this.#connections.open()
   }
@@ -231,14 +239,9 @@ export class PubSub extends Declarations {
   }
 
   #openBackPressure(): Promise<BackPressure> {
-    const { schema, events } = this
     const isDeclared = (name: string) => this.listeners.find(name) !== undefined
-    const options = { schema, events, pool: () => this.openPool(), isDeclared }
+    const options = { schema: this.schema, events: this.events, pool: () => this.openPool(), isDeclared }
     this.#backPressure ??= import('./publish/back-pressure.js').then(({ BackPressure }) => new BackPressure(options))
     return this.#backPressure
-  }
-
-  #definitions() {
-    return this.listeners.all().map((listener) => listener.definition)
   }
 }

@@ -1,6 +1,7 @@
 import type { Connections } from './connections.js'
 import type { Processing } from './consume/processing.js'
 import type { Worker } from './consume/worker.js'
+import type { Queryable } from './database.js'
 import type { Events } from './events.js'
 import type { Instrumentation } from './instrumentation.js'
 import type { Listener } from './listener.js'
@@ -25,6 +26,9 @@ export class Running {
   /** Those that run, and those that are being started. */
   readonly #workers = new Set<Promise<Worker>>()
   readonly #processings = new Set<Processing>()
+  /** Calls of `process()`, those that are being started among them. */
+  readonly #calls = new Set<Promise<unknown>>()
+  #closing = false
   /** How many listeners they consume together. */
   #consumers = 0
   #reports: Promise<Reports> | undefined
@@ -64,7 +68,7 @@ export class Running {
       pool: batchPool,
       createListenClient: await connections.listenClients(),
       events,
-      reports: await this.#openReports(),
+      reports: await this.#openReports(pool),
       pollMs,
       statements: connections.statements,
     })
@@ -72,10 +76,13 @@ export class Running {
 
   /** Handles what is ready. */
   async process(options: ResolvedProcessOptions): Promise<ProcessResult> {
+    const call = this.#inBackground(() => this.#process(options))
+    this.#calls.add(call)
     this.#consumers += options.listeners.length
     try {
-      return await this.#inBackground(() => this.#process(options))
+      return await call
     } finally {
+      this.#calls.delete(call)
       this.#consumers -= options.listeners.length
     }
   }
@@ -91,6 +98,7 @@ export class Running {
     const { statements } = connections
     const processing = new Processing({ ...options, schema, pool, batchPool, events, pollMs, statements })
     this.#processings.add(processing)
+    if (this.#closing) void processing.stop()
     return processing.result.finally(() => this.#processings.delete(processing))
   }
 
@@ -112,18 +120,20 @@ export class Running {
       )
   }
 
-  #openReports(): Promise<Reports> {
-    const { schema, connections, events, onReport } = this.#options
-    const options = { schema, pool: () => connections.open(), events, onReport }
-    this.#reports ??= import('./observe/reports.js').then(({ Reports }) => new Reports(options))
+  #openReports(pool: Queryable): Promise<Reports> {
+    const { schema, events, onReport } = this.#options
+    this.#reports ??= import('./observe/reports.js').then(
+      ({ Reports }) => new Reports({ schema, pool, events, onReport }),
+    )
     return this.#reports
   }
 
   /** Stops all of it, and waits for its end. */
   async close(): Promise<void> {
-    const processings = [...this.#processings].map((processing) => processing.stop())
+    this.#closing = true
+    for (const processing of this.#processings) void processing.stop()
     const workers = await Promise.allSettled(this.#workers)
     await Promise.all(workers.map((worker) => worker.status === 'fulfilled' && worker.value.stop()))
-    await Promise.all(processings)
+    await Promise.allSettled(this.#calls)
   }
 }

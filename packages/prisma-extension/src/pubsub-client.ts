@@ -177,7 +177,10 @@ export class PubSubClient extends ClientDeclarations {
     return this.#engine.replayOf(given.length > 1 ? modelName(model) : undefined, options as ReplayOptions<object>)
   }
 
-  /** Stops all workers and every `process` of this client, and closes the engine's own connections. Prisma's are not touched. */
+  /**
+   * Stops all workers and every `process` of this client, and closes the engine's own connections. Prisma's are not touched. What asks
+   * the engine's database is refused from then on, with PGPUBSUB_CLOSED; Prisma's writes go on, and are stored.
+   */
   close(): Promise<void> {
     return this.#engine.close()
   }

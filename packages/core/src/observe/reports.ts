@@ -51,7 +51,7 @@ interface Entry {
 
 export interface ReportsOptions {
   readonly schema: string
-  readonly pool: () => Promise<Queryable>
+  readonly pool: Queryable
   readonly events: Events
   /** Called with each report, for every listener that is consumed here. */
   readonly onReport: (listener: string) => Promise<void>
@@ -148,7 +148,7 @@ export class Reports {
   }
 
   async #query(text: string, values: unknown[]): Promise<void> {
-    await runOutsideScopes(async () => (await this.#options.pool()).query(text, values))
+    await runOutsideScopes(() => this.#options.pool.query(text, values))
   }
 }
 

@@ -26,7 +26,7 @@ const optionNames = [
 export class BackPressure {
   readonly #options: CapacityOptions
   readonly #capacities = new Map<string, Capacity>()
-  #closing = closing()
+  readonly #closing = closing()
 
   constructor(options: CapacityOptions) {
     this.#options = options
@@ -59,6 +59,7 @@ export class BackPressure {
       timeoutMs !== undefined &&
       setTimeout(() => end.abort(timeoutError(listener, highWaterMark, timeoutMs)), checkedTimeout(timeoutMs))
     const closing = this.#closing.signal
+    if (closing.aborted) closed()
     if (signal?.aborted) aborted()
     signal?.addEventListener('abort', aborted)
     closing.addEventListener('abort', closed)
@@ -74,8 +75,6 @@ export class BackPressure {
   /** Ends every wait. */
   close(): void {
     this.#closing.abort()
-    this.#closing = closing()
-    this.#capacities.clear()
   }
 
   #capacity(listener: string, highWaterMark: number): Capacity {
