@@ -397,7 +397,7 @@ test('of the command line', async ({ database }) => {
     [['listne', module], 2, "unknown command 'listne'", 'Did you mean listen?'],
     [['listen'], 2, "missing required argument 'module'"],
     [['listen', 'no/such/file.ts'], 2, 'There is no module', 'no/such/file.ts'],
-    [['listen', 'packages/core/dist/quote.js'], 2, 'quote.js exports no Prisma Client', 'export const prisma'],
+    [['listen', 'packages/core/dist/index.js'], 2, 'index.js exports no Prisma Client', 'export const prisma'],
     [['listen', module, '--listener', 'a'], 2, "unknown option '--listener'", 'Did you mean --listeners?'],
     [['listen', module, '--listeners', 'nobody'], 2, '"nobody"', 'Declared are'],
     [['listen', module, '--concurrency', 'many'], 2, '--concurrency', "'many'"],

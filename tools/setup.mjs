@@ -23,6 +23,7 @@ step(
   () => run(bin('prisma'), ['generate'], schemaEngineEnvironment()),
 )
 run(bin('tsc'), ['-b', 'packages/core', 'packages/prisma-extension'])
+run(process.execPath, [join(root, 'tools/bundle.mjs')])
 
 function step(name, inputs, outputs, work) {
   const stamp = join(stamps, name.replace(' ', '-'))

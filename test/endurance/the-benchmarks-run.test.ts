@@ -37,7 +37,7 @@ describe.concurrent('the benchmarks run', { timeout: 180_000 }, () => {
       ...['order', 'blocked', 'retrying'],
       ...['backlog', 'memory-heap', 'memory-growth', 'memory-resident', 'processes'],
       ...['pinned', 'pinned-by-writer', 'pinned-live', 'pinned-dead', 'soak', 'soak-size'],
-      ...['import', 'import-beside-adapter', 'import-size', 'status'],
+      ...['import', 'import-floor', 'import-beside-adapter', 'import-size', 'status'],
     ]
     expect(figures.map(({ name }) => name)).toEqual(names)
     for (const figure of figures) {

@@ -14,9 +14,9 @@ import {
   type WaitForCapacityOptions,
   type Worker,
 } from '@pgpubsub/core'
-import { Prisma } from '@prisma/client/extension'
 import { ClientDeclarations } from './client-declarations.js'
 import { type PrismaTransaction, prismaDeadLetters } from './dead-letters.js'
+import { Prisma } from './prisma.js'
 import type { RootClient } from './request-context.js'
 import type { Filter } from './types.js'
 
