@@ -2,7 +2,12 @@ import type { Database } from './database.ts'
 
 /** @throws when not exactly so many notifications are stored. */
 export async function expectStored(database: Database, expected: number): Promise<void> {
-  await expectCount(database, 'select count(*)::int as stored from pgpubsub.notification', expected)
+  await expectStoredIn(database, 'pgpubsub.notification', expected)
+}
+
+/** The same of a table that is like ours. */
+export async function expectStoredIn(database: Database, table: string, expected: number): Promise<void> {
+  await expectCount(database, `select count(*)::int as stored from ${table}`, expected)
 }
 
 /** @throws when not exactly so many notifications are ready to be handled. */

@@ -2,19 +2,24 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-/** A worker in a process of its own, as it runs in production, that counts what it handles. */
+/** A worker in a process of its own, as it runs in production, that counts what it handles. It has to be told to listen. */
 export interface WriteWorker extends AsyncDisposable {
+  listen(): Promise<void>
+  stop(): Promise<void>
   /** Waits until it has handled `count` more rows. @throws when one was handled twice, or when too many were */
   expectHandled(count: number): Promise<void>
 }
 
-/** The worker's report, sent whenever it has drained. */
+export type WriteCommand = 'listen' | 'stop'
+
+/** The worker's report, sent after each command and whenever it has drained. */
 export interface WriteReport {
   readonly handled: number
   readonly repeated: number
+  readonly listening: boolean
 }
 
-/** Milliseconds without a report after which those that are expected are given up. */
+/** Milliseconds without a report after which what is expected is given up. */
 const patience = 30_000
 
 export async function startWriteWorker(url: string): Promise<WriteWorker> {
@@ -30,19 +35,25 @@ export async function startWriteWorker(url: string): Promise<WriteWorker> {
     ended = `The worker process ended with ${code}.`
     reported()
   })
-  const reports = async (handled: number): Promise<WriteReport> => {
-    while (report === null || report.handled < handled) {
+  const until = async (reached: (report: WriteReport) => boolean, otherwise: string): Promise<WriteReport> => {
+    while (report === null || !reached(report)) {
       if (ended !== null) throw new Error(ended)
-      await within(patience, new Promise<void>((resolve) => (reported = resolve)), `${handled} rows were not handled`)
+      await within(patience, new Promise<void>((resolve) => (reported = resolve)), otherwise)
     }
     return report
   }
-  await reports(0)
+  const tell = async (command: WriteCommand) => {
+    child.send(command)
+    await until(({ listening }) => listening === (command === 'listen'), `The worker did not ${command}`)
+  }
+  await until(() => true, 'The worker did not start')
   let expected = 0
   return {
+    listen: () => tell('listen'),
+    stop: () => tell('stop'),
     async expectHandled(count) {
       expected += count
-      const { handled, repeated } = await reports(expected)
+      const { handled, repeated } = await until((told) => told.handled >= expected, `${expected} rows were not handled`)
       if (handled === expected && repeated === 0) return
       throw new Error(`${expected} rows were written; ${handled} handled, ${repeated} of them again.`)
     },
