@@ -9,6 +9,8 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     pool: 'forks',
+    // as Node loads it: what vitest loads itself can be had by two imports at once before it has run
+    server: { deps: { external: [/packages\/[^/]+\/dist\//] } },
     maxWorkers: 3,
     sequence: { groupOrder: 0 },
   },

@@ -113,7 +113,7 @@ test('a row that cannot be read takes no other of its list with it', async ({ da
   prisma.everyType.onPostInsert({ name: 'all', batch: { size: 10 } }, (changes) => void lists.push(changes.length))
   await prisma.$pubsub.install()
   await prisma.everyType.createMany({ data: [{ int: 1 }, { int: 2 }, { int: 3 }] })
-  await database.sql(`update pgpubsub.notification set new = new || '{"int": "many"}' where new ->> 'int' = '2'`)
+  await database.sql(`update pgpubsub.notification set new = new::jsonb || '{"int": "many"}' where new ->> 'int' = '2'`)
   await drain(prisma, { failures: 'return' })
   expect(lists).toEqual([2])
   expect(await prisma.$pubsub.deadLetters.list()).toMatchObject([{ new: { int: 'many' } }])

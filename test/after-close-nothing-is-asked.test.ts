@@ -2,6 +2,7 @@ import { PubSub, silentLogger } from '@pgpubsub/core'
 import { advance, drain } from '@pgpubsub/prisma-extension/testing'
 import { z } from 'zod'
 import { countingPool } from './support/counting-pool.ts'
+import { gate } from './support/gate.ts'
 import { createItems, holdItems, onItem } from './support/items.ts'
 import { expect, test } from './support/test.ts'
 
@@ -77,14 +78,16 @@ test('handlers that run while it closes are still answered', async ({ database }
   const engine = database.core()
   const { begun, held } = holdItems(engine, { name: 'held' })
   const seen: unknown[] = []
+  const asking = gate()
   onItem(engine, { name: 'asking' }, async () => {
+    asking.open()
     await held.opened
     seen.push(...(await engine.status()).map(({ running }) => running))
   })
   await engine.install()
   await database.sql('insert into item values (1, 1)')
   await engine.listen()
-  await begun.opened
+  await Promise.all([begun.opened, asking.opened])
   const closing = engine.close()
   await expect(engine.listen()).rejects.toMatchObject(closed)
   held.open()

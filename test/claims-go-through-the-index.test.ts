@@ -30,18 +30,22 @@ test.for([
   async ({ order, statistics }, { database }) => {
     const mine = 3_000
     await createItems(database)
-    const engine = database.core(noPoll)
-    for (const name of ['mine', 'of-another']) {
-      onItem(engine, { name, order, attempts: 2, backoff: () => 1 }, (change) => {
-        if ((change.new?.id ?? 0) % 100 === 0) throw new Error('every hundredth')
-      })
+    const declared = () => {
+      const engine = database.core(noPoll)
+      for (const name of ['mine', 'of-another']) {
+        onItem(engine, { name, order, attempts: 2, backoff: () => 1 }, (change) => {
+          if ((change.new?.id ?? 0) % 100 === 0) throw new Error('every hundredth')
+        })
+      }
+      return engine
     }
     // connections tell what they have read when they end, so what is prepared here is done on another one
     const setup = new pg.Client(database.url)
     await setup.connect()
     const store = (count: number) => setup.query(`insert into item select id, id from generate_series(1, ${count}) id`)
-    await engine.install()
-    await engine.close()
+    const installing = declared()
+    await installing.install()
+    await installing.close()
     if (statistics === 'of a huge one') await store(20_000)
     await setup.query('analyze pgpubsub.notification')
     if (statistics === 'of a huge one') await setup.query('delete from pgpubsub.notification; truncate item')
@@ -53,6 +57,7 @@ test.for([
 
     // nothing is asked of the table meanwhile: that would be counted too
     let done = 0
+    const engine = declared()
     engine.on('handled', () => done++)
     engine.on('failed', ({ dead }) => dead && done++)
     await engine.listen({ listeners: ['mine'] })

@@ -20,8 +20,31 @@ export interface Queryable {
   query(statement: { name?: string; text: string; values: unknown[]; query_timeout?: number }): Promise<QueryResult>
 }
 
+/** A prepared statement of whose answer nothing but the end is looked at. */
+export interface CarriedStatement {
+  readonly name: string
+  readonly text: string
+  readonly values: readonly (string | boolean | null)[]
+  readonly query_timeout: number
+}
+
+/** What can send statements in front of another. */
+export interface Carrier {
+  /**
+   * Sends it in front of the next statement, with which it is answered, or alone, if none comes before this turn of the event loop ends.
+   * When it fails, so does what is sent with it behind it.
+   * @returns what was done, in PostgreSQL's words: `COMMIT`
+   */
+  carry(statement: CarriedStatement): Promise<string>
+}
+
+/** What may be one. */
+export interface MayCarry {
+  readonly carry?: Carrier['carry'] | undefined
+}
+
 /** A connection taken from a {@link Pool}. `release(true)` closes it instead of giving it back. */
-export interface Connection extends Queryable {
+export interface Connection extends Queryable, MayCarry {
   release(destroy?: boolean | Error): void
   /** Whether a statement may be sent before the ones before it are answered. */
   readonly pipeline?: boolean

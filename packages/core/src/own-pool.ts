@@ -1,6 +1,8 @@
 import type { Duplex } from 'node:stream'
 import pg from 'pg'
+import { type Carried, QueryBehind } from './carried.js'
 import { cut } from './cut.js'
+import type { CarriedStatement, Carrier, QueryResult } from './database.js'
 
 /** An idle connection whose other end is gone is noticed within these many milliseconds and ten seconds. */
 const keepAlive = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 }
@@ -71,17 +73,54 @@ const recordedIn = (open: Set<pg.Client>, isEngines: boolean) =>
     }
   }
 
+type Send = (config: unknown, ...more: unknown[]) => unknown
+
 /** Statements that are sent one right after another leave in one packet: to write to a socket costs more than a statement. */
-class OneWriteClient extends pg.Client {
+class OneWriteClient extends pg.Client implements Carrier {
   #isHeld = false
+  /** What is to be sent in front of the next statement. */
+  #carried: Carried[] = []
+  readonly #send: Send
 
   constructor(config?: pg.ClientConfig) {
     super(config)
-    const query = this.query.bind(this) as (...given: unknown[]) => unknown
-    this.query = ((...given: unknown[]) => {
+    this.#send = this.query.bind(this) as Send
+    this.query = ((config: unknown, ...more: unknown[]) => {
       this.#hold()
-      return query(...given)
+      // one that submits itself has messages of its own
+      if (isSubmittable(config)) this.#sendCarried()
+      if (this.#carried.length === 0) return this.#send(config, ...more)
+      const [values] = more
+      return this.#sendBehind(typeof config === 'string' ? { text: config, values } : (config as object))
     }) as typeof this.query
+  }
+
+  carry({ name, text, values, query_timeout }: CarriedStatement): Promise<string> {
+    this.#hold()
+    return new Promise((done, failed) => {
+      this.#carried.push({ name, text, values, query_timeout, done, failed })
+    })
+  }
+
+  /** Sends the statement, and in front of it what it is to carry. */
+  #sendBehind(statement: object): Promise<unknown> {
+    const carried = this.#carried
+    this.#carried = []
+    return new Promise((resolve, reject) => {
+      const query = new QueryBehind(carried, statement, (error, result) => (error ? reject(error) : resolve(result)))
+      this.#send(query)
+    })
+  }
+
+  /** There was no statement to carry it. */
+  #sendCarried(): void {
+    const last = this.#carried.pop()
+    if (!last) return
+    const { name, text, values, query_timeout, done, failed } = last
+    this.#sendBehind({ name, text, values, query_timeout }).then(
+      (result) => done((result as QueryResult).command ?? ''),
+      failed,
+    )
   }
 
   #hold(): void {
@@ -92,7 +131,10 @@ class OneWriteClient extends pg.Client {
     // after all that follows without waiting for anything from outside
     process.nextTick(() => {
       this.#isHeld = false
+      this.#sendCarried()
       stream.uncork()
     })
   }
 }
+
+const isSubmittable = (config: unknown) => typeof (config as { submit?: unknown } | null)?.submit === 'function'

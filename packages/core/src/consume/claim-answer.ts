@@ -1,5 +1,5 @@
 import { lowestReady } from './claim-parts.js'
-import { packed, packedNothing, single } from './pack.js'
+import { packed, single } from './pack.js'
 import { isPaused } from './pause.js'
 
 /*
@@ -9,9 +9,8 @@ import { isPaused } from './pause.js'
 /** Whether each notification comes in a row of its own, or, where there may be many, packed into lists. */
 export type Shape = 'rows' | 'lists'
 
-/** Which transactions are running; see Position. */
-export const snapshot = /* sql */ `pg_snapshot_xmin(pg_current_snapshot())::text as oldest,
-    pg_snapshot_xmax(pg_current_snapshot())::text as next`
+/** Which transactions are running: none below the first is, and none from the second on had begun; see Position. */
+export const snapshot = ['pg_snapshot_xmin(pg_current_snapshot())', 'pg_snapshot_xmax(pg_current_snapshot())'] as const
 
 interface Answer {
   readonly schema: string
@@ -29,14 +28,24 @@ interface Answer {
 
 /** The select at the end of a claim. */
 export function answer({ schema, shape, taken, highest, looked, blocked, from }: Answer): string {
-  const about = /* sql */ `${highest}::text as highest, ${looked}::int as looked, ${blocked} as blocked,
-    (${lowestReady(schema)})::text as lowest, ${snapshot}, ${isPaused(schema, '$1')} as paused`
+  const about = [highest, looked, `(${lowestReady(schema)})`, ...snapshot, isPaused(schema, '$1'), blocked]
+  const told = /* sql */ `pg_catalog.concat(${about.join(`, ',', `)}) as about`
   // to build lists of one or two costs more than the rest of the claim
   if (shape === 'rows') {
-    return /* sql */ `select ${single}, a.* from (select ${about} from ${from} offset 0) a left join page p on ${taken}`
+    return /* sql */ `select ${single}, a.about from (select ${told} from ${from} offset 0) a left join page p on ${taken}`
   }
-  return /* sql */ `${packed(taken, nothingAbout)} union all select ${packedNothing}, ${about} from ${from}`
+  return /* sql */ `${packed(taken, 'null::text as about')} union all select null, ${told} from ${from}`
 }
 
-const nothingAbout = /* sql */ `null::text as highest, null::int as looked, null::text as blocked, null::text as lowest,
-    null::text as oldest, null::text as next, null::boolean as paused`
+/** What {@link answer} tells about the page; what is null is empty. */
+export function readAbout(about: string) {
+  const [highest = '', looked = '', lowest = '', oldest = '', next = '', paused, ...blocked] = about.split(',')
+  return {
+    highestId: highest === '' ? null : BigInt(highest),
+    /** Null where nothing was claimed, since something was in the way. */
+    looked: looked === '' ? null : Number(looked),
+    lowestId: lowest === '' ? null : BigInt(lowest),
+    seen: { oldest: BigInt(oldest), next: BigInt(next), paused: paused === 't' },
+    blockedKeys: blocked.filter((key) => key !== ''),
+  }
+}

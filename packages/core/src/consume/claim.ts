@@ -1,7 +1,7 @@
 import type { Queryable, ResultRow } from '../database.js'
 import type { OrderMode } from '../listener.js'
 import { identifier } from '../quote.js'
-import type { Shape } from './claim-answer.js'
+import { readAbout, type Shape } from './claim-answer.js'
 import { claimAny } from './claim-any.js'
 import { claimByRow, olderOf } from './claim-by-row.js'
 import { claimDue } from './claim-due.js'
@@ -153,15 +153,7 @@ export const seenIn = ({ oldest, next, paused }: ResultRow): Seen => ({
 })
 
 function toClaim(rows: readonly ResultRow[]): Looked | null {
-  // one is about the page itself, or each of them
-  const page = rows.find(({ blocked }) => blocked !== null)
-  if (page.looked === null) return null
-  return {
-    claimed: unpack(rows.filter(({ ids }) => ids !== null)),
-    blockedKeys: page.blocked === '' ? [] : page.blocked.split(','),
-    lowestId: page.lowest && BigInt(page.lowest),
-    highestId: page.highest && BigInt(page.highest),
-    looked: Number(page.looked),
-    seen: seenIn(page),
-  }
+  // one tells about the page, or each of them
+  const { looked, ...page } = readAbout(rows.find(({ about }) => about !== null).about)
+  return looked === null ? null : { ...page, looked, claimed: unpack(rows) }
 }

@@ -26,7 +26,7 @@ export interface ClaimsOptions {
 // other, so the isolation level does not depend on the database's default.
 const beginning = (schema: string, { definition, consume }: Listener): Beginning => {
   const look = /* sql */ `
-  select ${snapshot}, ${isPaused(identifier(schema), literal(definition.name))} as paused,
+  select ${snapshot[0]}::text as oldest, ${snapshot[1]}::text as next, ${isPaused(identifier(schema), literal(definition.name))} as paused,
     (extract(epoch from clock_timestamp()) * 1000::numeric)::float8 as now`
   return consume.transactional
     ? { sql: `${look}, ${setForTransaction}, ${markAsWriter(schema)}`, look: null }

@@ -1,4 +1,4 @@
-import type { Queryable } from '../database.js'
+import type { MayCarry, Queryable } from '../database.js'
 import { mostDelayMs, type RetryMoment } from '../handler-errors.js'
 import type { ConsumeOptions, Listener } from '../listener.js'
 import { identifier } from '../quote.js'
@@ -100,10 +100,10 @@ export class Settler {
   }
 
   /** Deletes them. @returns those that were another worker's already */
-  async done(db: Queryable, place: Place, notifications: readonly Claimed[]): Promise<Claimed[]> {
+  async done(db: Queryable & MayCarry, place: Place, notifications: readonly Claimed[]): Promise<Claimed[]> {
     if (notifications.length === 0) return []
     if (place.lease === null) {
-      await this.#deleteLocked.run(db, [this.#listener, place.waiting, idsOf(notifications)])
+      await this.#deleteLocked.carry(db, [this.#listener, place.waiting, idsOf(notifications)])
       return []
     }
     const gone = await this.#run(this.#deleteLeased, db, place, notifications, [])

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Queryable, QueryResult } from '../database.js'
+import type { CarriedStatement, MayCarry, Queryable, QueryResult } from '../database.js'
 
 /** How a worker's statements are sent. */
 export interface StatementOptions {
@@ -23,6 +23,13 @@ export class Statement {
     this.#text = text
     this.#name = prepared ? `pgpubsub_${createHash('sha256').update(text).digest('hex').slice(0, 16)}` : undefined
     this.#answerMs = answerMs
+  }
+
+  /** Sends it in front of what follows, where that can be, as `Carrier` has it. */
+  async carry(db: Queryable & MayCarry, values: CarriedStatement['values']): Promise<void> {
+    if (db.carry && this.#name !== undefined) {
+      await db.carry({ name: this.#name, text: this.#text, values, query_timeout: this.#answerMs })
+    } else await this.run(db, [...values])
   }
 
   run(db: Queryable, values: unknown[]): Promise<QueryResult> {

@@ -1,4 +1,4 @@
-import type { Connection, Pool, Queryable, ResultRow } from '../database.js'
+import type { Carrier, Connection, MayCarry, Pool, Queryable, ResultRow } from '../database.js'
 import type { HandlerGate } from './handler-gate.js'
 import { KeptConnection } from './kept-connection.js'
 import { setForSession, setForTransaction } from './plan.js'
@@ -31,7 +31,7 @@ export interface HandedOver {
 }
 
 /** The transaction of a batch. */
-export interface BatchTransaction extends Queryable {
+export interface BatchTransaction extends Queryable, MayCarry {
   /** Fulfilled when it has begun. What is sent before is to be believed only then. */
   readonly begun: Promise<unknown>
   /** The row of the statement that it began with; asked for now, where it has not been yet. */
@@ -117,6 +117,8 @@ class PoolTransaction implements BatchTransaction {
   readonly #sending: Sending
   /** What to ask where nothing has been asked yet. */
   readonly #look: string | null
+  /** Sends what needs no answer of its own in front of what follows. */
+  readonly carry: Carrier['carry'] | undefined
   #first: Promise<ResultRow> | null
   #next: Promise<unknown> | null = null
   #committed = false
@@ -129,6 +131,7 @@ class PoolTransaction implements BatchTransaction {
     this.pipelined = connection.pipeline ?? false
     connection.on('error', ignore) // lost: the next statement reports it
     this.#look = connection.isEngines && this.pipelined ? look : null
+    if (this.#look !== null) this.carry = (statement) => (connection as Carrier).carry(statement)
     this.#first = this.#look === null ? this.#beginWith(sql, begun) : null
     this.begun = this.#first ?? this.#beginAlone(begun)
     this.begun.catch(ignore)
@@ -157,9 +160,9 @@ class PoolTransaction implements BatchTransaction {
   }
 
   async #beginAlone(begun: Promise<unknown> | null): Promise<void> {
-    if (withSettings.has(this.#connection)) return void (await (begun ?? this.#inTime(begin)))
+    const isNew = !withSettings.has(this.#connection)
     withSettings.add(this.#connection)
-    await Promise.all([this.#ask(setForSession), this.#inTime(begin)])
+    await Promise.all([isNew && this.#ask(setForSession), begun ?? this.#carried(begin)])
   }
 
   async #beginWith(sql: string, begun: Promise<unknown> | null): Promise<ResultRow> {
@@ -190,13 +193,21 @@ class PoolTransaction implements BatchTransaction {
   }
 
   async commit(thenBegin = false): Promise<void> {
-    const both = thenBegin && this.#look !== null
-    const done = this.#inTime(both ? `commit; ${begin}` : 'commit')
-    if (both) this.#next = done
-    const [result] = [await done].flat()
+    const done = this.#carried('commit')
+    if (thenBegin && this.carry) {
+      this.#next = this.#carried(begin)
+      this.#next.catch(ignore) // whoever begins with it is told
+    }
     // a statement before it has failed, and says why
-    if (result?.command === 'ROLLBACK') throw new Error('The transaction had failed, and was rolled back.')
+    if ((await done) === 'ROLLBACK') throw new Error('The transaction had failed, and was rolled back.')
     this.#committed = true
+  }
+
+  /** @returns what was done */
+  async #carried(text: string): Promise<string | undefined> {
+    const { answerMs } = this.#sending
+    if (this.carry) return this.carry({ name: `pgpubsub_${text}`, text, values: [], query_timeout: answerMs })
+    return (await this.#inTime(text)).command
   }
 
   #inTime(text: string) {
