@@ -82,13 +82,8 @@ export { type FilterField, type FilterWord, readWhen } from './publish/filter.js
 export { filterTexts } from './publish/filter-values.js'
 export { mayWrite } from './publish/may-write.js'
 export type { PayloadType } from './publish/message-json.js'
-export {
-  ReplayError,
-  type ReplayKey,
-  type ReplayOptions,
-  type ReplayProgress,
-  type ReplayResult,
-} from './publish/replay-options.js'
+export { ReplayError } from './publish/replay-error.js'
+export type { ReplayKey, ReplayOptions, ReplayProgress, ReplayResult } from './publish/replay-options.js'
 export type { Column, Table } from './publish/table.js'
 export type { ColumnFilter, FilterValue, TableFilter } from './publish/table-filter.js'
 export { PubSub } from './pubsub.js'

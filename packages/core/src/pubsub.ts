@@ -14,7 +14,7 @@ import type { Listener } from './listener.js'
 import type { ListenerStatus } from './observe/status.js'
 import { type ProcessOptions, type ProcessResult, resolveProcessOptions } from './process-options.js'
 import type { BackPressure, WaitForCapacityOptions } from './publish/back-pressure.js'
-import { type ReplayOptions, type ReplayResult, resolveReplay } from './publish/replay-options.js'
+import type { ReplayOptions, ReplayResult } from './publish/replay-options.js'
 import { type PubSubOptions, resolvePubSubOptions } from './pubsub-options.js'
 import type { Running } from './running.js'
 import type { StandardSchema } from './standard-schema.js'
@@ -187,6 +187,7 @@ export class PubSub extends Declarations {
 
   /** {@link replay} of what the listener must be on, with filters of another kind: the way in for adapters of ORMs. */
   async replayOf(source: string | undefined, options: ReplayOptions<unknown>): Promise<ReplayResult> {
+    const { resolveReplay } = await import('./publish/replay-options.js')
     const find = (name: string) => this.listeners.named([name])[0] as Listener
     const resolved = resolveReplay(find, options, source)
     const { replay } = await import('./publish/replay.js')

@@ -1,18 +1,11 @@
 import type { Context, StoredOperation } from '../change.js'
-import { checkOptionNames, positiveInteger } from '../check.js'
+import { checkOptionNames } from '../check.js'
 import type { Queryable, QueryResult, ResultRow } from '../database.js'
 import { PubSubError } from '../errors.js'
-import { requiresEngine } from '../install/installed.js'
+import { requiresEngine } from '../install/not-installed.js'
 import type { Listener } from '../listener.js'
-import { identifier, literal } from '../quote.js'
-import {
-  type Condition,
-  type DeadLetterFilter,
-  type DeadLetterSelection,
-  filtered,
-  filterNames,
-  selected,
-} from './dead-letter-selection.js'
+import type { DeadLetterFilter, DeadLetterSelection } from './dead-letter-selection.js'
+import type { Statement } from './dead-letter-statements.js'
 
 /** A notification that has used up its attempts, kept with its error until someone retries or discards it. */
 export interface DeadLetter {
@@ -52,44 +45,6 @@ export interface InTransaction<Transaction> {
   tx?: Transaction
 }
 
-// Everything is text or a number that any driver reads alike: the caller's transaction may be another library's.
-const list = (schema: string, { text, values }: Condition) => /* sql */ `
-  select d.id::text as id, d.listener, d.operation, d.old::text as old, d.new::text as new, d.context::text as context,
-    d.attempts, d.last_error as error,
-    (extract(epoch from d.created_at) * 1000::numeric)::float8 as created_at,
-    (extract(epoch from d.died_at) * 1000::numeric)::float8 as died_at
-  from ${schema}.dead_letter d
-  where ${text}
-  order by d.id desc
-  limit $${values.length + 1}::text::bigint
-`
-
-// Under its old id, and as one that waited until now: workers find it below where their claims begin, and as long as it
-// waits, the later changes of its row do. Those of one row come back in order.
-const retry = (schema: string, channel: string, { text }: Condition) => /* sql */ `
-  with revived as (
-    delete from ${schema}.dead_letter d where ${text} returning d.*
-  ), stored as (
-    insert into ${schema}.notification (id, listener, operation, key, old, new, changed, version, context, attempts, waiting,
-      run_at, waiting_key, last_error, created_at)
-    overriding system value
-    select r.id, r.listener, r.operation, r.key, r.old, r.new, r.changed, r.version, r.context, 0, true,
-      now(), r.key, r.last_error, r.created_at
-    from revived r
-    returning listener
-  ), woken as materialized (
-    select pg_notify(${literal(channel)}, s.listener)::text as listener from (select distinct listener from stored) s
-  )
-  select (select count(*) from stored)::float8 as count, (select pg_catalog.count(w.listener) from woken w)::float8 as woken
-`
-
-const discard = (schema: string, { text }: Condition) => /* sql */ `
-  with discarded as (
-    delete from ${schema}.dead_letter d where ${text} returning 1
-  )
-  select count(*)::float8 as count from discarded
-`
-
 /** The dead letters of one engine. `Transaction` is what a caller's own transaction is. */
 export class DeadLetters<Transaction = Queryable> {
   readonly #schema: string
@@ -115,14 +70,9 @@ export class DeadLetters<Transaction = Queryable> {
    * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_NOT_INSTALLED
    */
   async list(options: DeadLetterListOptions & InTransaction<Transaction> = {}): Promise<DeadLetter[]> {
-    checkOptionNames('deadLetters.list', options, [...filterNames, 'limit', 'before', 'tx'])
-    const { tx, limit = 100, ...filter } = options
-    const condition = filtered('deadLetters.list', filter)
-    const most = positiveInteger('deadLetters.list', 'limit', limit)
-    const { rows } = await this.#query(tx, list(identifier(this.#schema), condition), [
-      ...condition.values,
-      String(most),
-    ])
+    const { listStatement } = await import('./dead-letter-statements.js')
+    const statement = listStatement(this.#schema, options)
+    const { rows } = await this.#query(options.tx, statement)
     return rows.map((row) => this.#deadLetter(row))
   }
 
@@ -136,8 +86,8 @@ export class DeadLetters<Transaction = Queryable> {
    * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_NOT_INSTALLED
    */
   async retry(selection: DeadLetterSelection, options: InTransaction<Transaction> = {}): Promise<number> {
-    const condition = selected('deadLetters.retry', selection)
-    return this.#change(options, retry(identifier(this.#schema), this.#schema, condition), condition)
+    const { retryStatement } = await import('./dead-letter-statements.js')
+    return this.#change(options, retryStatement(this.#schema, selection))
   }
 
   /**
@@ -147,18 +97,18 @@ export class DeadLetters<Transaction = Queryable> {
    * @throws PGPUBSUB_INVALID_OPTION, PGPUBSUB_NOT_INSTALLED
    */
   async discard(selection: DeadLetterSelection, options: InTransaction<Transaction> = {}): Promise<number> {
-    const condition = selected('deadLetters.discard', selection)
-    return this.#change(options, discard(identifier(this.#schema), condition), condition)
+    const { discardStatement } = await import('./dead-letter-statements.js')
+    return this.#change(options, discardStatement(this.#schema, selection))
   }
 
-  async #change(options: InTransaction<Transaction>, sql: string, { values }: Condition): Promise<number> {
+  async #change(options: InTransaction<Transaction>, statement: Statement): Promise<number> {
     checkOptionNames('deadLetters', options, ['tx'])
-    const { rows } = await this.#query(options.tx, sql, values)
+    const { rows } = await this.#query(options.tx, statement)
     return rows[0].count
   }
 
-  #query(tx: Transaction | undefined, sql: string, values: readonly string[]): Promise<QueryResult> {
-    return requiresEngine(this.#schema, async () => (await this.#database(tx)).query(sql, [...values]))
+  #query(tx: Transaction | undefined, { text, values }: Statement): Promise<QueryResult> {
+    return requiresEngine(this.#schema, async () => (await this.#database(tx)).query(text, [...values]))
   }
 
   #deadLetter(row: ResultRow): DeadLetter {

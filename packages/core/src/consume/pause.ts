@@ -1,5 +1,5 @@
 import type { Queryable } from '../database.js'
-import { listenerNotInstalled, requiresEngine } from '../install/installed.js'
+import { listenerNotInstalled, requiresEngine } from '../install/not-installed.js'
 import { identifier, literal } from '../quote.js'
 
 // The statement that finds a listener also wakes its workers, when it commits.

@@ -1,7 +1,8 @@
 import type { Queryable } from '../database.js'
 import { PubSubError } from '../errors.js'
-import { installedVersion, notInstalled } from './installed.js'
+import { installedVersion } from './installed.js'
 import { engineVersion } from './migrations/index.js'
+import { notInstalled } from './not-installed.js'
 
 /** @throws PGPUBSUB_NOT_INSTALLED where the database has no engine, or an older one than this code needs. */
 export async function requireCurrentEngine(db: Queryable, schema: string): Promise<void> {

@@ -1,6 +1,6 @@
 import { setForTransaction } from '../consume/plan.js'
 import type { Pool, ResultRow } from '../database.js'
-import { requiresEngine } from '../install/installed.js'
+import { requiresEngine } from '../install/not-installed.js'
 import { setSafePath } from '../install/safe-path.js'
 import { runOutsideScopes } from '../publish/context.js'
 

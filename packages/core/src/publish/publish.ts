@@ -1,6 +1,6 @@
 import type { Queryable } from '../database.js'
 import { PubSubError } from '../errors.js'
-import { requiresEngine } from '../install/installed.js'
+import { requiresEngine } from '../install/not-installed.js'
 import { identifier } from '../quote.js'
 
 /** What is published. */

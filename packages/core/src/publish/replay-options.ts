@@ -1,5 +1,4 @@
 import { checkOptionNames, invalid, positiveInteger, show } from '../check.js'
-import { PubSubError } from '../errors.js'
 import type { Listener, ListenerDefinition, Replayable } from '../listener.js'
 import type { Condition } from './condition.js'
 import { currentJson, mutedSetting } from './context.js'
@@ -39,24 +38,6 @@ export interface ReplayProgress {
 export interface ReplayResult extends Pick<ReplayProgress, 'stored' | 'last'> {
   /** False where the signal has ended it: `replay({ after: last })` goes on. */
   readonly done: boolean
-}
-
-/** A `replay()` that failed on its way. What was stored before stays stored. */
-export class ReplayError extends PubSubError {
-  /** How many rows were stored. */
-  readonly stored: number
-  /** Pass it as `after` to go on; null: nothing was done yet. */
-  readonly last: ReplayKey | null
-
-  constructor(listener: string, { stored, last }: Pick<ReplayProgress, 'stored' | 'last'>, cause: unknown) {
-    super(
-      'PGPUBSUB_REPLAY_FAILED',
-      `The replay for listener "${listener}" failed after ${stored} rows, which stay stored; its cause says why. Pass the error's last as after to go on.`,
-      { cause },
-    )
-    this.stored = stored
-    this.last = last
-  }
 }
 
 /** A listener whose rows can be replayed. */

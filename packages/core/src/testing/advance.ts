@@ -1,5 +1,5 @@
 import { checkOptionNames, positiveInteger } from '../check.js'
-import { requiresEngine } from '../install/installed.js'
+import { requiresEngine } from '../install/not-installed.js'
 import type { PubSub } from '../pubsub.js'
 import { identifier, literal } from '../quote.js'
 
