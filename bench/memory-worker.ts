@@ -1,6 +1,6 @@
 /*
- * The process behind memory.ts: `memory-worker.ts URL SIZE`, with --expose-gc. Drains a backlog of so many changes with
- * the defaults, and tells its parent how much memory that took.
+ * The process behind memory.ts: `memory-worker.ts URL SIZE`, with --expose-gc. Handles so many changes in all with the
+ * defaults, and tells its parent whenever nothing is left how much memory that took. It ends when its parent lets go of it.
  */
 import { closeClient, mediaClient } from './media-client.ts'
 
@@ -15,8 +15,11 @@ export interface MemoryReport {
   readonly residentPeak: number
 }
 
-/** How often it is looked, at most. A look stops everything for a collection, so it is not taken at each change. */
-const looks = 200
+/**
+ * How often it is looked, at most. A look stops everything for a collection, so it is not taken at each change. A prime: short
+ * backlogs are looked at in other places each time.
+ */
+const looks = 211
 
 const [url, size] = process.argv.slice(2) as [string, string]
 const prisma = mediaClient(url)
@@ -37,12 +40,10 @@ prisma.media.onPostUpdate('drain', ({ old, new: media }) => {
   residentPeak = Math.max(residentPeak, process.memoryUsage.rss())
   heapPeak = Math.max(heapPeak, heap())
 })
-prisma.$pubsub.on('drained', async () => {
-  await closeClient(prisma)
-  process.send?.({ handled, heapBefore, heapPeak, residentPeak } satisfies MemoryReport)
-  process.disconnect?.()
-})
-process.once('disconnect', () => process.exit()) // whoever wants to know is gone
+prisma.$pubsub.on('drained', () =>
+  process.send?.({ handled, heapBefore, heapPeak, residentPeak } satisfies MemoryReport),
+)
+process.once('disconnect', () => closeClient(prisma))
 await prisma.$pubsub.install()
 heapBefore = heap()
 await prisma.$pubsub.listen()
