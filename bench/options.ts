@@ -50,7 +50,8 @@ usage: npm run bench -- [--quick] [--json] [--save] [--only NAME]… [--scale FA
 
   --quick         small sizes, in three minutes instead of twenty-five
   --json          one JSON line for each figure, instead of a table
-  --save          puts the figures into bench/results/latest.json, in place of those of the same benchmarks
+  --save          puts the figures into bench/results/latest.json, in place of those of the same benchmarks; of the
+                  last three runs of one commit the median is kept
   --only NAME     only this benchmark; may be repeated
   --scale FACTOR  sizes multiplied by this
   --rounds N      how often both sides are measured; 3 without it

@@ -33,5 +33,12 @@ function row(figure: SavedFigure): string {
     goalText(figure),
     verdict,
   ]
-  return `| ${[...cells, `${date}, ${commit}`].join(' | ')} |`
+  return `| ${[...cells, `${date}, ${commit}${range(figure)}`].join(' | ')} |`
+}
+
+/** Of how many runs a ratio is the median, and how far they are apart. */
+function range({ runs }: SavedFigure): string {
+  if (!runs) return ''
+  const ratios = runs.map(({ ratio }) => ratio)
+  return `, ${runs.length} runs: ${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)}`
 }

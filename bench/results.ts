@@ -2,16 +2,21 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
-import type { Figure } from './benchmark.ts'
+import { type Figure, goalSign, meetsGoal } from './benchmark.ts'
 import { benchmarks } from './benchmarks.ts'
 import type { Machine } from './machine.ts'
 import { type Told, told } from './report.ts'
+
+/** What one run measured of a figure. */
+export type SavedRun = Pick<Told, 'value' | 'ratio'>
 
 /** A figure of `latest.json`, with when and of which commit it was measured. */
 export interface SavedFigure extends Told {
   readonly benchmark: string
   readonly date: string
   readonly commit: string
+  /** The last runs of that commit, the oldest first: the figure is their median. Missing where there was only one. */
+  readonly runs?: readonly SavedRun[]
 }
 
 /** The figures of one machine. */
@@ -40,8 +45,9 @@ export function saveFigures(run: Run, benchmark: string, figures: readonly Figur
 }
 
 /**
- * The figures of one benchmark in place of those that it had. Figures of another machine are dropped, for nobody could
- * compare them, and so are those of benchmarks that there are no more.
+ * The figures of one benchmark in place of those that it had, or as medians with them where the same code was measured.
+ * Figures of another machine are dropped, for nobody could compare them, and so are those of benchmarks that there are no
+ * more.
  */
 export function withMeasured(
   saved: Results | null,
@@ -50,19 +56,41 @@ export function withMeasured(
   figures: readonly Figure[],
 ): Results {
   const kept = saved !== null && isDeepStrictEqual(saved.machine, machine) ? saved.figures : []
-  const all = [
-    ...kept.filter((figure) => figure.benchmark !== benchmark),
-    ...figures.map((figure) => ({ ...told(figure), benchmark, date, commit })),
-  ]
+  const measured = figures.map((figure) => {
+    const before = kept.find(({ name, commit: of }) => name === figure.name && of === commit && !hasChanges(of))
+    return withRunsBefore({ ...told(figure), benchmark, date, commit }, before)
+  })
+  const all = [...kept.filter((figure) => figure.benchmark !== benchmark), ...measured]
   const inOrder = benchmarks.flatMap(({ name }) => all.filter((figure) => figure.benchmark === name))
   return { machine, figures: inOrder }
 }
 
-/** The commit that is measured; `+` where what is measured has been changed since. */
+/** How many runs are kept. */
+const mostRuns = 3
+
+function withRunsBefore(figure: SavedFigure, before: SavedFigure | undefined): SavedFigure {
+  if (!before) return figure
+  const [value, ratio] = [figure.value, figure.ratio]
+  const { runs: earlier = [{ value: before.value, ratio: before.ratio }] } = before
+  const runs = [...earlier, { value, ratio }].slice(-mostRuns)
+  const median = medianRun(runs, goalSign(figure) === '≥')
+  return { ...figure, ...median, ok: meetsGoal({ ...figure, ...median }), runs }
+}
+
+/** By their ratios; the worse one of two. */
+function medianRun(runs: readonly SavedRun[], moreIsBetter: boolean): SavedRun {
+  const fromWorst = runs.toSorted((a, b) => (moreIsBetter ? a.ratio - b.ratio : b.ratio - a.ratio))
+  return fromWorst[Math.floor((runs.length - 1) / 2)] as SavedRun
+}
+
+/** Whether what was measured is no commit, but has been changed since. */
+const hasChanges = (commit: string) => commit.endsWith('+')
+
+/** The last commit that changed what is measured; `+` where that has been changed since. */
 export function currentCommit(): string {
   const git = (...args: string[]) =>
     execFileSync('git', args, { cwd: new URL('..', import.meta.url), encoding: 'utf8' })
   const measured = ['packages', 'bench', ':!bench/results', ':!bench/README.md']
   const changed = git('status', '--porcelain', '--', ...measured) !== ''
-  return `${git('rev-parse', '--short', 'HEAD').trim()}${changed ? '+' : ''}`
+  return `${git('log', '-1', '--format=%h', '--', ...measured).trim()}${changed ? '+' : ''}`
 }
