@@ -7,7 +7,7 @@ export const write1: Benchmark = {
   run: (stage) =>
     writeFigures(
       1,
-      stage.size(1_500, 300),
+      stage.size(1_200, 200),
       [
         { name: 'write-1', trigger: 'idle', worker: true, goal: 0.74 },
         { name: 'write-1-alone', trigger: 'idle', worker: false },

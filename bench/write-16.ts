@@ -7,7 +7,7 @@ export const write16: Benchmark = {
   run: (stage) =>
     writeFigures(
       16,
-      stage.size(1_000, 200),
+      stage.size(800, 200),
       [
         { name: 'write-16', trigger: 'idle', worker: true, goal: 0.65 },
         { name: 'write-16-alone', trigger: 'idle', worker: false },
