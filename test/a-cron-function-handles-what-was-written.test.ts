@@ -115,6 +115,10 @@ test('pgpubsub process does the same from the command line', async ({ database }
   await run('install', module)
   await database.sql(`insert into media (url, title) values ('x', 'one'), ('x', 'broken'), ('x', 'two')`)
   await database.sql(`insert into "user" (email) values ('ada@example.com')`)
+  expect(await run('process', module, '--context', '{"tenant":"a"}')).toEqual({
+    exitCode: 0,
+    printed: 'processed 0, remaining 0\n',
+  })
   const limited = ['--listeners', 'greet-user,scan-media', '--max', '1', '--max-ms', '60000', '--format', 'json']
   expect(await run('process', module, ...limited)).toEqual({ exitCode: 0, printed: '{"processed":1,"remaining":3}\n' })
   expect(await run('process', module, '--log-level', 'silent')).toEqual({
@@ -126,4 +130,5 @@ test('pgpubsub process does the same from the command line', async ({ database }
     { title: 'two', status: 'scanned clean' },
   ])
   expect(await run('process', module, '--max', '0')).toMatchObject({ exitCode: 2 })
+  expect(await run('process', module, '--context', 'a')).toMatchObject({ exitCode: 2 })
 })

@@ -1,4 +1,5 @@
 import { PubSub, silentLogger } from '@pgpubsub/core'
+import { drain } from '@pgpubsub/core/testing'
 import { untilAsleep } from './support/asleep.ts'
 import { countingPool, passing } from './support/counting-pool.ts'
 import { createItems, type ItemChange, noPoll, onItem } from './support/items.ts'
@@ -55,6 +56,42 @@ describe.for(Object.entries(kinds))('%s', ([, options]) => {
     await all.listen()
     await database.drained()
   })
+
+  test('process() and drain() handle what has the context, and count only that as what remains', async ({
+    database,
+  }) => {
+    await createItems(database)
+    const { engine, handled } = await workerOf(database, null, options)
+    for (let id = 1; id <= 30; id++) await write(database, 'abc'.charAt(id % 3), id)
+    expect(await engine.process({ context: { tenant: 'a' }, max: 4 })).toEqual({ processed: 4, remaining: 6 })
+    expect(await engine.process({ context: { tenant: 'a' } })).toEqual({ processed: 6, remaining: 0 })
+    expect(new Set(handled.map((text) => text[0]))).toEqual(new Set(['a']))
+    expect(await drain(engine, { context: { tenant: 'b', more: { x: 1 } } })).toMatchObject({ processed: 10 })
+    expect(new Set(handled.map((text) => text[0]))).toEqual(new Set(['a', 'b']))
+    expect(await engine.process({ context: { tenant: 'nobody' } })).toEqual({ processed: 0, remaining: 0 })
+    expect(await engine.process({ context: {} })).toEqual({ processed: 10, remaining: 0 })
+  })
+})
+
+test('what process() leaves behind a change of another context, or behind a retry, does not remain', async ({
+  database,
+}) => {
+  await createItems(database)
+  const { engine, handled } = await workerOf(database, null, { attempts: 2, backoff: () => 60_000 }, (change) => {
+    if (change.context.tenant === 'c') throw new Error('no')
+  })
+  for (const [tenant = '', id] of ['b1', 'a1', 'a2', 'b2', 'a2', 'c3', 'a3', 'a4'])
+    await write(database, tenant, Number(id))
+  expect(await engine.process({ context: { tenant: 'a' } })).toEqual({ processed: 2, remaining: 0 })
+  expect(handled.map((text) => text.slice(0, 3))).toEqual(['a 2', 'a 4'])
+  expect(await engine.process({ context: { tenant: 'c' } })).toEqual({ processed: 1, remaining: 0 })
+  expect(await engine.process({ context: { tenant: 'b' }, max: 1 })).toEqual({ processed: 1, remaining: 1 })
+  expect(await engine.process({ context: { tenant: 'b' } })).toEqual({ processed: 1, remaining: 0 })
+  await database.sql('update pgpubsub.notification set run_at = now() where waiting')
+  expect(await engine.process({ context: { tenant: 'a' } })).toEqual({ processed: 2, remaining: 0 })
+  expect(await engine.process({ context: { tenant: 'c' } })).toEqual({ processed: 1, remaining: 0 })
+  expect(await drain(engine, { context: { tenant: 'a' } })).toMatchObject({ processed: 1 })
+  expect(await database.notifications()).toEqual([])
 })
 
 test('changes of a row are handled in order, whichever worker each of them is for', async ({ database }) => {
@@ -150,4 +187,8 @@ test('a context that is none, or for broadcasts, is refused', async ({ database 
     code: 'PGPUBSUB_INVALID_OPTION',
     message: expect.stringMatching(/"broadcast" has delivery: 'broadcast'/),
   })
+  await engine.install()
+  await expect(engine.process({ context: [] as never })).rejects.toMatchObject({ code: 'PGPUBSUB_INVALID_CONTEXT' })
+  // nothing of it is stored, so that there is nothing to choose from
+  expect(await engine.process({ context: { a: 1 } })).toEqual({ processed: 0, remaining: 0 })
 })

@@ -41,10 +41,15 @@ export function chosenListeners(declared: ListenerRegistry, options: ListenOptio
   return chosen.map((listener) => ({ ...listener, consume: { ...listener.consume, ...overrides } }))
 }
 
-function contextOfAll(chosen: readonly Listener[], context: Context): string | null {
+/** What contexts have to contain, as JSON; null where that is nothing. @throws PGPUBSUB_INVALID_CONTEXT */
+export function contextFilter(context: Context): string | null {
   const json = partOfContext(context)
-  if (json === '{}') return null
-  const broadcast = chosen.find(({ definition }) => definition.delivery === 'broadcast')
+  return json === '{}' ? null : json
+}
+
+function contextOfAll(chosen: readonly Listener[], context: Context): string | null {
+  const json = contextFilter(context)
+  const broadcast = json !== null && chosen.find(({ definition }) => definition.delivery === 'broadcast')
   if (!broadcast) return json
   const { name } = broadcast.definition
   throw invalid(

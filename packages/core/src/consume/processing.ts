@@ -91,9 +91,9 @@ export class Processing {
       throwFirst(ended)
     }
     await this.#tellWorkers()
-    const { pool, schema, listeners } = this.#options
+    const { pool, schema, listeners, context } = this.#options
     const names = listeners.map(({ definition }) => definition.name)
-    return { processed: this.#processed, remaining: await remaining(pool, schema, names) }
+    return { processed: this.#processed, remaining: await remaining(pool, schema, names, context) }
   }
 
   /** Stops when the time is over, or the caller says so. @returns what takes that back */

@@ -1,13 +1,20 @@
 import { setTimeout as pass } from 'node:timers/promises'
+import type { Context } from '../change.js'
 import { checkOptionNames, oneOf, timerMilliseconds } from '../check.js'
 import { PubSubError } from '../errors.js'
 import type { PubSubEvents } from '../events.js'
+import type { ProcessOptions } from '../process-options.js'
 import type { PubSub } from '../pubsub.js'
 
 /** Options of {@link drain}. */
 export interface DrainOptions {
   /** Names of the listeners whose changes are handled. @default all that are declared */
   listeners?: readonly string[]
+  /**
+   * Only what was stored with a context that contains this is handled, as with `listen()`.
+   * @default whatever the context is
+   */
+  context?: Context
   /** `'return'`: an attempt that fails is no error of `drain`. @default 'throw' */
   failures?: 'throw' | 'return'
   /** Milliseconds after which it gives up on the handlers that run. @default 10000 */
@@ -25,7 +32,7 @@ export interface Drained {
   readonly failures: readonly Failed[]
 }
 
-const names = ['listeners', 'failures', 'timeoutMs'] as const satisfies readonly (keyof DrainOptions)[]
+const names = ['listeners', 'context', 'failures', 'timeoutMs'] as const satisfies readonly (keyof DrainOptions)[]
 
 /** How long workers that have something in hand are waited for, before it is looked again, in milliseconds. */
 const lookMs = 10
@@ -37,7 +44,7 @@ const lookMs = 10
  */
 export async function drain(engine: PubSub, options: DrainOptions = {}): Promise<Drained> {
   checkOptionNames('drain', options, names)
-  const { failures: onFailure = 'throw', timeoutMs = 10_000 } = options
+  const { context, failures: onFailure = 'throw', timeoutMs = 10_000 } = options
   const deadline = AbortSignal.timeout(timerMilliseconds('drain', 'timeoutMs', timeoutMs))
   oneOf('drain', 'failures', ['throw', 'return'] as const, onFailure)
   const listeners = engine.declared(options.listeners)
@@ -46,7 +53,11 @@ export async function drain(engine: PubSub, options: DrainOptions = {}): Promise
     if (listeners.includes(failed.listener)) failures.push(failed)
   })
   try {
-    const processed = await handleAll(engine, listeners, deadline, timeoutMs)
+    const processed = await handleAll(
+      engine,
+      { listeners, ...(context !== undefined && { context }), signal: deadline },
+      timeoutMs,
+    )
     if (failures.length > 0 && onFailure === 'throw') throw handlerFailed(failures)
     return { processed, failures }
   } finally {
@@ -56,15 +67,14 @@ export async function drain(engine: PubSub, options: DrainOptions = {}): Promise
 
 async function handleAll(
   engine: PubSub,
-  listeners: readonly string[],
-  deadline: AbortSignal,
+  options: ProcessOptions & { readonly listeners: readonly string[]; readonly signal: AbortSignal },
   timeoutMs: number,
 ): Promise<number> {
   for (let all = 0; ; ) {
-    const { processed, remaining } = await engine.process({ listeners, signal: deadline })
+    const { processed, remaining } = await engine.process(options)
     all += processed
-    if (processed === 0 && remaining === 0 && !(await anyRunning(engine, listeners))) return all
-    if (deadline.aborted) throw timedOut(timeoutMs)
+    if (processed === 0 && remaining === 0 && !(await anyRunning(engine, options.listeners))) return all
+    if (options.signal.aborted) throw timedOut(timeoutMs)
     if (processed === 0) await pass(lookMs)
   }
 }

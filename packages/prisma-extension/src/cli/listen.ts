@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
 import type { Context } from '@pgpubsub/core'
+import { context } from './context.js'
 import { count } from './count.js'
 import { type LogOptions, logFormatOption, logLevelOption } from './log.js'
 import { moduleArgument } from './module-argument.js'
@@ -81,17 +82,6 @@ function processCount(text: string): number {
   if (text === 'auto') return availableParallelism()
   if (/^[1-9]\d{0,2}$/.test(text)) return Number(text)
   throw new InvalidArgumentError('Give a whole number from 1, or auto.')
-}
-
-/** What of it is no context is told by listen(). */
-function context(text: string): Context {
-  try {
-    const value: unknown = JSON.parse(text)
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Context
-  } catch {
-    // told below
-  }
-  throw new InvalidArgumentError('Give a JSON object, such as {"tenant":"a"}.')
 }
 
 function seconds(text: string): number {
