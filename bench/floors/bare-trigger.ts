@@ -9,7 +9,7 @@ const rowsOf = { insert: ['new'], update: ['old', 'new'], delete: ['old'] } as c
 /**
  * The floor of every trigger that stores rows as JSON: the trigger `bare` on `media`, which inserts constants and the row
  * into a table of its own, and does nothing else. It asks for no context, hashes no key, wakes nobody, and fails the write
- * where jsonb cannot hold the row. Of statements that update it could not tell which old row belongs to which new one.
+ * where JSON cannot hold the row. Of statements that update it could not tell which old row belongs to which new one.
  */
 export async function addBareTrigger(
   { pool }: Database,
@@ -17,7 +17,7 @@ export async function addBareTrigger(
   level: 'row' | 'statement' = 'row',
 ): Promise<void> {
   const rows = rowsOf[operation]
-  const values = `'bare', '${operation}', 0, '{}', ${rows.map((row) => `to_jsonb(${level === 'row' ? row : 'r'})`)}`
+  const values = `'bare', '${operation}', 0, '{}', ${rows.map((row) => `row_to_json(${level === 'row' ? row : 'r'})`)}`
   const stored = level === 'row' ? `values (${values})` : `select ${values} from changed_rows r`
   const referencing = level === 'row' ? '' : `referencing ${rows} table as changed_rows`
   await pool.query(`${likeNotification}
