@@ -107,8 +107,8 @@ interface Sending {
 }
 
 /**
- * On a connection that is the engine's alone, and pipelined, a batch is three statements: the claim, the delete, and one that
- * commits and begins the next. Else the settings are made in each transaction, with what it begins by asking.
+ * On a connection that is the engine's alone, and pipelined, a batch is one question and one answer: the claim, and in front
+ * of it the end of the batch before, which is the delete and the commit, and the begin. Else the settings are made in each transaction, with what it begins by asking.
  */
 class PoolTransaction implements BatchTransaction {
   readonly begun: Promise<unknown>
