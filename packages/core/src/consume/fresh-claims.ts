@@ -53,7 +53,8 @@ export class FreshClaims {
   readonly #settled = new Settled()
   readonly #passedOver: PassedOver
   #further = 0
-  #clearFrom = 0
+  /** From when on a plain scan is tried again: of all, and behind what is passed over. */
+  #clearFrom = { all: 0, behind: 0 }
 
   constructor({ schema, listener, order, context, claimer, statements, onMore }: FreshClaimsOptions) {
     this.#claimer = claimer
@@ -120,11 +121,15 @@ export class FreshClaims {
     return { passed, claim: (await this.#oldest(db, wanted)) ?? (await this.#page(db, wanted)) }
   }
 
-  /** Null where something is in the way. Then it is not tried again for a while: what it locks in vain, others may want. */
+  /**
+   * Null where something is in the way. Then it is not tried again for a while: what it locks in vain, others may want. What is
+   * passed over is not in the way of what is behind it.
+   */
   async #oldest(db: Queryable, wanted: Wanted): Promise<Claim | null> {
-    if (!this.#ordered || !this.#takesAll || performance.now() < this.#clearFrom) return null
+    const where = wanted.blocked.length > 0 ? 'behind' : 'all'
+    if (!this.#ordered || !this.#takesAll || performance.now() < this.#clearFrom[where]) return null
     const claim = await this.#claimer.oldest(db, wanted)
-    if (!claim) this.#clearFrom = performance.now() + unclearMs
+    if (!claim) this.#clearFrom[where] = performance.now() + unclearMs
     return claim
   }
 
