@@ -60,7 +60,10 @@ const text = (maxLength = 20) =>
 const json = fc.oneof(
   fc
     .jsonValue({ maxDepth: 4, stringUnit: 'grapheme' })
-    .map((value) => JSON.parse(JSON.stringify(value).replaceAll('\\u0000', ''))),
+    .map((value) => JSON.stringify(value).replaceAll('\\u0000', ''))
+    // Prisma gives the member's value to the object as its prototype, and fails to write one that has none
+    .filter((text) => !text.includes('"__proto__":null'))
+    .map((text) => JSON.parse(text)),
   fc.constantFrom(
     '12345678901234567890',
     '1e5',
