@@ -31,7 +31,8 @@ export interface CarriedStatement {
 /** What can send statements in front of another. */
 export interface Carrier {
   /**
-   * Sends it in front of the next statement, with which it is answered, or alone, if none comes before this turn of the event loop ends.
+   * Sends it in front of the next statement, with which it is answered, or alone, if none comes before this turn of the event
+   * loop ends.
    * When it fails, so does what is sent with it behind it.
    * @returns what was done, in PostgreSQL's words: `COMMIT`
    */

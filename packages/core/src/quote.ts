@@ -29,3 +29,6 @@ export function doBlock(body: string): string {
   const tag = dollarTag('do', body)
   return `do ${tag}\n${body}\n${tag};`
 }
+
+/** An array of numbers as its text, for a parameter: given the array, pg would look at each element, and at what it might be. */
+export const numbersText = (numbers: readonly (string | bigint)[]) => `{${numbers.join(',')}}`

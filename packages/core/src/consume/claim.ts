@@ -1,6 +1,6 @@
 import type { Queryable, ResultRow } from '../database.js'
 import type { OrderMode } from '../listener.js'
-import { identifier } from '../quote.js'
+import { identifier, numbersText } from '../quote.js'
 import { readAbout, type Shape } from './claim-answer.js'
 import { claimAny } from './claim-any.js'
 import { claimByRow, olderOf } from './claim-by-row.js'
@@ -102,7 +102,13 @@ export class Claimer {
 
   /** In the order of each row: the oldest, where nothing is in their way; null where something is. */
   async oldest(db: Queryable, { above, limit, half, blocked }: Wanted): Promise<Claim | null> {
-    const { rows } = await this.#oldest[shapeFor(limit)].run(db, [this.#listener, above, limit, half, arrayOf(blocked)])
+    const { rows } = await this.#oldest[shapeFor(limit)].run(db, [
+      this.#listener,
+      above,
+      limit,
+      half,
+      numbersText(blocked),
+    ])
     const claim = toClaim(rows)
     return claim && { ...claim, full: mayHaveMore(claim, limit, half) }
   }
@@ -110,7 +116,7 @@ export class Claimer {
   /** @param look among how many it may look for those that can be taken, where it has to look for them */
   async fresh(db: Queryable, { above, limit, half, blocked }: Wanted, look: number): Promise<Claim> {
     const values: unknown[] = [this.#listener, above, limit, half]
-    if (this.#order === 'row') values.push(arrayOf(blocked), look)
+    if (this.#order === 'row') values.push(numbersText(blocked), look)
     const { rows } = await this.#fresh[shapeFor(limit)].run(db, values)
     const claim = toClaim(rows) as Looked
     const most = this.#order === 'row' ? look : limit
@@ -139,9 +145,6 @@ export class Claimer {
     return unpack(alone.rows)
   }
 }
-
-/** An array as its text: pg would look at each element, and at what it might be. */
-const arrayOf = (numbers: readonly string[]) => `{${numbers.join(',')}}`
 
 /** A claim, and how many it looked at. */
 type Looked = Omit<Claim, 'full'> & { readonly looked: number }

@@ -1,7 +1,7 @@
 import type { MayCarry, Queryable } from '../database.js'
 import { mostDelayMs, type RetryMoment } from '../handler-errors.js'
 import type { ConsumeOptions, Listener } from '../listener.js'
-import { identifier } from '../quote.js'
+import { identifier, numbersText } from '../quote.js'
 import type { Failure } from './attempt.js'
 import type { Claimed } from './claim.js'
 import { Statement, type StatementOptions } from './statement.js'
@@ -183,8 +183,7 @@ export class Settler {
   }
 }
 
-/** An array as its text: pg would look at each element, and at what it might be. */
-const idsOf = (notifications: readonly { readonly id: bigint }[]) => `{${notifications.map(({ id }) => id).join(',')}}`
+const idsOf = (notifications: readonly { readonly id: bigint }[]) => numbersText(notifications.map(({ id }) => id))
 
 /** What is kept of an error: its stack, which has the message in it, without what PostgreSQL cannot store. */
 function errorText({ error }: Failure): string {

@@ -108,7 +108,8 @@ interface Sending {
 
 /**
  * On a connection that is the engine's alone, and pipelined, a batch is one question and one answer: the claim, and in front
- * of it the end of the batch before, which is the delete and the commit, and the begin. Else the settings are made in each transaction, with what it begins by asking.
+ * of it the end of the batch before, which is the delete and the commit, and the begin. Else the settings are made in each
+ * transaction, with what it begins by asking.
  */
 class PoolTransaction implements BatchTransaction {
   readonly begun: Promise<unknown>
