@@ -73,7 +73,9 @@ export class Events {
   }
 
   emit<E extends PubSubEvent>(event: E, payload: PubSubEvents[E]): void {
-    for (const handler of [...(this.#handlers.get(event) ?? [])]) {
+    const handlers = this.#handlers.get(event)
+    if (!handlers) return
+    for (const handler of [...handlers]) {
       try {
         const returned: unknown = handler(payload as never)
         if (returned instanceof Promise) returned.catch((error: unknown) => this.#threw(event, error))

@@ -24,21 +24,31 @@ export interface Attempted {
   readonly failures: readonly Failure[]
 }
 
-/** Calls the handler once. */
-export type Attempt = (call: Call, stop: AbortSignal) => Promise<Attempted>
+/** Calls the handler once. It is over at once where the handler is not asynchronous. */
+export type Attempt = (call: Call, stop: AbortSignal) => Attempted | Promise<Attempted>
 
 /** Handlers that run beside the transaction of their batch, or without one. */
 export function plainAttempt(listener: Listener): Attempt {
-  return watched(listener, async (call, stop, run) => {
+  return watched(listener, (call, stop, run) => {
+    const succeeded = (): Attempted => ({ done: call, failures: [] })
+    const failed = (error: unknown) => failedAttempt(call, error)
     try {
-      await runOutsideScopes(() => handle(listener, call, { stop, run }))
-      return { done: call, failures: [] }
+      const handling = runOutsideScopes(() => handle(listener, call, { stop, run }))
+      // a promise for each that needs none would be a tenth of what handling it takes
+      return isSettled(handling) ? succeeded() : Promise.resolve(handling).then(succeeded, failed)
     } catch (error) {
-      const failures = failuresOf(call, error)
-      const failed = new Set(failures.map(({ notification }) => notification))
-      return { done: call.filter((notification) => !failed.has(notification)), failures }
+      return failed(error)
     }
   })
+}
+
+/** It is nothing that might be waited for. */
+const isSettled = (handling: unknown) => typeof handling !== 'object' && typeof handling !== 'function'
+
+function failedAttempt(call: Call, error: unknown): Attempted {
+  const failures = failuresOf(call, error)
+  const failed = new Set(failures.map(({ notification }) => notification))
+  return { done: call.filter((notification) => !failed.has(notification)), failures }
 }
 
 /** Handlers that run in the transaction of their batch. Throws only what is wrong with the transaction itself. */
@@ -58,11 +68,12 @@ export function transactionalAttempt(listener: Listener, transaction: BatchTrans
 
 function watched(
   { definition, consume, instrumentation }: Listener,
-  attempt: (call: Call, stop: AbortSignal, run: Run) => Promise<Attempted>,
+  attempt: (call: Call, stop: AbortSignal, run: Run) => Attempted | Promise<Attempted>,
 ): Attempt {
   if (!instrumentation) return (call, stop) => attempt(call, stop, plainly)
   const shared = { listener: definition.name, isBatch: consume.batch !== null }
-  return (call, stop) => instrumentation.attempt({ ...shared, notifications: call }, (run) => attempt(call, stop, run))
+  return (call, stop) =>
+    instrumentation.attempt({ ...shared, notifications: call }, async (run) => attempt(call, stop, run))
 }
 
 const throwStopped = (): never => {

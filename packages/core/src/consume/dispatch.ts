@@ -64,7 +64,8 @@ async function runLanes(
     for (let lane = lanes[next++]; lane; lane = lanes[next++]) {
       for (const call of lane) {
         if (stop.draining.aborted || stop.abort.aborted) return
-        const attempted = await attempt(call, stop.abort)
+        const attempting = attempt(call, stop.abort)
+        const attempted = attempting instanceof Promise ? await attempting : attempting
         // a handler that fails because it was told to stop goes back unharmed
         if (stop.abort.aborted && attempted.failures.length > 0) return
         if (record(attempted, outcome)) break
