@@ -82,7 +82,7 @@ function numberTexts(text: string): Stored {
 
 /** Decodes a value that is there. */
 function fieldDecoder(field: Field): (stored: Stored) => unknown {
-  const decode = field.members ? enumDecoder(field.members) : (scalarDecoders[field.type] ?? ((stored) => stored))
+  const decode = field.members ? enumDecoder(field.members) : (scalarDecoder(field.type) ?? ((stored) => stored))
   if (!field.isList) return decode
   const decodeElement = (stored: Stored) => (stored === null ? null : decode(stored))
   return (stored) => (Array.isArray(stored) ? stored.map(decodeElement) : unreadableAs())
@@ -109,15 +109,28 @@ function enumDecoder(members: ReadonlyMap<string, string>) {
   return (stored: Stored) => values.get(stored as string) ?? (values.size === 0 ? stored : unreadableAs())
 }
 
-const scalarDecoders: Record<string, (stored: Stored) => unknown> = {
+const scalarDecoders: Readonly<Record<string, (stored: Stored) => unknown>> = {
   String: (stored) => (typeof stored === 'string' ? stored : textOf(stored)),
   Boolean: (stored) => (typeof stored === 'boolean' ? stored : booleanOf(stored)),
   Int: (stored) => (Number.isInteger(stored) ? stored : integerOf(stored)),
   BigInt: (stored) => BigInt(textOf(stored) || unreadableAs()),
   Float: (stored) => (typeof stored === 'number' ? stored : floatOf(stored)),
   Decimal: (stored) => new Decimal(decimalText(stored)),
-  DateTime: (stored) => toDate(textOf(stored)),
   Bytes: (stored) => bytesOf(textOf(stored)),
+}
+
+const scalarDecoder = (type: string) => (type === 'DateTime' ? dateTimeDecoder() : scalarDecoders[type])
+
+/** What one statement has written has one time, and most columns of a row are the same before and after. */
+function dateTimeDecoder() {
+  let text: string | null = null
+  let time = 0
+  return (stored: Stored) => {
+    if (stored === text) return new Date(time)
+    const date = toDate(textOf(stored))
+    if (typeof stored === 'string') [text, time] = [stored, date.getTime()]
+    return date
+  }
 }
 
 function textOf(stored: Stored): string {
