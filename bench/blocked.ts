@@ -32,7 +32,7 @@ export const blocked: Benchmark = {
 
 /** Milliseconds of the claims that take what is free, while the oldest change of each of the first rows is locked. */
 async function claimTimes(stage: Stage, locked: number): Promise<number[]> {
-  const rounds = stage.size(10, 3)
+  const rounds = stage.size(20, 3)
   await using database = await migratedDatabase(stage.serverUrl)
   await installListener(database)
   await storeMedia(database, locked + free)

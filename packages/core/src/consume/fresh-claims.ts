@@ -23,6 +23,8 @@ export interface Batch {
 export interface Page {
   readonly passed: Passed | null
   readonly claim: Claim
+  /** Nothing was in the way: it took all that is ready from where it began, but for the keys that are passed over. */
+  readonly isClear: boolean
 }
 
 /** The most notifications that are looked at where others hold the first ones. */
@@ -110,6 +112,7 @@ export class FreshClaims {
     if (!full || claimed.length === 0) this.#passedOver.forget()
     if (claimed.length === 0) return this.take(db, limit, half)
     if (full) this.#onMore()
+    if (first.isClear) this.#goOnFrom(claimed)
     // what was passed over is looked at again
     return { notifications: claimed, waiting: false, more: true, blocked: true }
   }
@@ -118,7 +121,14 @@ export class FreshClaims {
   async firstPage(db: Queryable, limit: number, half: Half): Promise<Page> {
     const passed = half === null ? this.#passedOver.current : null
     const wanted = { above: passed?.upTo ?? this.#position.start, limit, half, blocked: passed?.keys ?? [] }
-    return { passed, claim: (await this.#oldest(db, wanted)) ?? (await this.#page(db, wanted)) }
+    const oldest = await this.#oldest(db, wanted)
+    return { passed, claim: oldest ?? (await this.#page(db, wanted)), isClear: oldest !== null }
+  }
+
+  #goOnFrom(claimed: readonly Claimed[]): void {
+    const [first, last] = [claimed[0] as Claimed, claimed.at(-1) as Claimed]
+    this.#passedOver.goOn(first.id, this.#settled.id)
+    this.#settled.saw(last.id)
   }
 
   /**

@@ -58,15 +58,27 @@ export class PassedOver {
     return this.#isUnsettled
   }
 
+  /** A claim behind what is passed over took all up to `next` that is of none of its keys: the next one can begin there. */
+  goOn(next: bigint, settled: bigint): void {
+    if (!this.#passed) return
+    const upTo = this.#settledBelow(next, this.#passed.upTo, settled)
+    if (upTo > this.#passed.upTo) this.#passed = { ...this.#passed, upTo }
+  }
+
   /** Everything ready from the id `lowest` on, below `next`, could not be taken just now. */
   async remember(db: Queryable, lowest: bigint, next: bigint, settled: bigint): Promise<void> {
     const now = performance.now()
-    const upTo = settled < next - 1n ? settled : next - 1n
-    this.#isUnsettled = next - lowest >= worthIds && next - upTo > worthIds
+    const upTo = this.#settledBelow(next, lowest, settled)
     if (upTo - lowest < worthIds || now < this.#until) return
     this.#until = now + unseenMs
     const { rows } = await this.#keysBetween.run(db, [this.#listener, lowest, upTo])
     const { keys, count } = rows[0]
     this.#passed = count > 0 && count <= mostKeys ? { upTo, keys: keys.split(',') } : null
+  }
+
+  #settledBelow(next: bigint, lowest: bigint, settled: bigint): bigint {
+    const upTo = settled < next - 1n ? settled : next - 1n
+    this.#isUnsettled = next - lowest >= worthIds && next - upTo > worthIds
+    return upTo
   }
 }
