@@ -65,7 +65,8 @@ async function runLanes(
       for (const call of lane) {
         if (stop.draining.aborted || stop.abort.aborted) return
         const attempting = attempt(call, stop.abort)
-        const attempted = attempting instanceof Promise ? await attempting : attempting
+        // also where it is over: before what else has happened to a row, other rows have their turn, as it was when they changed
+        const attempted = attempting instanceof Promise || lane.length > 1 ? await attempting : attempting
         // a handler that fails because it was told to stop goes back unharmed
         if (stop.abort.aborted && attempted.failures.length > 0) return
         if (record(attempted, outcome)) break
