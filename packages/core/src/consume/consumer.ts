@@ -16,8 +16,8 @@ export interface ConsumerOptions extends Omit<BatchOptions, 'sweepMs' | 'allowan
 // falling asleep for each would cost the server more than the writers' own work.
 const flowMs = 4
 
-/** Where they come faster, longer, so that writers have the machine for themselves: up to 25 ms from 100 at once. */
-const gatherMs = (count: number) => Math.min(Math.max(count / 4, flowMs), 25)
+/** Where they come faster, longer, so that writers have the machine for themselves: up to 25 ms from 50 at once. */
+const gatherMs = (count: number) => Math.min(Math.max(count / 2, flowMs), 25)
 
 // How long what a writer stored before we fell asleep may wait after its commit, where that writer took long.
 const longestLookMs = 250
