@@ -1,5 +1,5 @@
 import { lowestReady } from './claim-parts.js'
-import { none, packed, single } from './pack.js'
+import { packed, single } from './pack.js'
 import { isPaused } from './pause.js'
 
 /*
@@ -34,7 +34,7 @@ export function answer({ schema, shape, taken, highest, looked, blocked, from }:
   if (shape === 'rows') {
     return /* sql */ `select ${single}, a.about from (select ${told} from ${from} offset 0) a left join page p on ${taken}`
   }
-  return /* sql */ `${packed(taken, 'null::text as about')} union all select ${none}, ${told} from ${from}`
+  return /* sql */ `${packed(taken, 'null::text as about')} union all select null, ${told} from ${from}`
 }
 
 /** What {@link answer} tells about the page; what is null is empty. */

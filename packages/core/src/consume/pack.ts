@@ -2,11 +2,13 @@ import type { ResultRow } from '../database.js'
 import type { Claimed } from './claim.js'
 
 /*
- * Notifications come back as texts of many: rows cost the server, the protocol and the client more than what is in them, and
- * so does each field that is joined to another. So each column of an answer is that of many notifications, joined by one of
- * ASCII's own separators: JSON has no control character in its text but white space.
+ * Many notifications come back as one text: rows cost the server, the protocol and the client more than what is in them, and
+ * so does the description of a column, where a worker has slept. In the text are columns, each of all these notifications:
+ * to join the fields of each would cost more. What belongs together is joined by ASCII's own separators: JSON has no control
+ * character in its text but white space.
  */
 
+const betweenColumns = '\x1d'
 const betweenNotifications = '\x1e'
 const betweenFields = '\x1f'
 
@@ -23,7 +25,7 @@ export const rawWaiting = /* sql */ `${raw}, n.attempts, n.alone, n.lease`
 /** What is null is empty. */
 const nullable = (field: string) => `coalesce(${field}::text, '')`
 
-const joined = (fields: readonly string[]) => fields.join(` || E'\\x1f' || `)
+const joined = (texts: readonly string[], separator: string) => texts.join(` || E'${separator}' || `)
 
 const seldom = [
   'p.context::text',
@@ -33,28 +35,25 @@ const seldom = [
 const hasSeldom = `(p.context operator(pg_catalog.<>) '{}' or p.changed is not null or p.locked_before is not null)`
 const ofWaiting = ['p.attempts::text', 'p.alone::text', nullable('p.lease')]
 
-/** The columns of an answer, as SQL of what each of them has of a notification of `page`. */
-const columns = {
-  ids: 'p.id::text',
-  keys: nullable('p.key'),
-  operations: 'p.operation',
+const rest = `case when ${hasSeldom} then ${joined(seldom, '\\x1f')} else '' end`
+const restOfWaiting = joined([...seldom, ...ofWaiting], '\\x1f')
+
+/** The columns, in the order of {@link unpackText}: the longest come last, since whatever is joined is copied. */
+const columns = (rest: string) => [
+  'p.id::text',
+  nullable('p.key'),
+  'p.operation',
   // seconds
-  times: `pg_catalog.date_part('epoch', p.created_at)::text`,
-  olds: nullable('p.old'),
-  news: nullable('p.new'),
-  /** Empty where there is nothing of it. */
-  rests: `case when ${hasSeldom} then ${joined(seldom)} else '' end`,
+  `pg_catalog.date_part('epoch', p.created_at)::text`,
+  rest,
+  nullable('p.old'),
+  nullable('p.new'),
+]
+
+const list = (rest: string) => {
+  const lists = columns(rest).map((text) => `pg_catalog.string_agg(${text}, E'\\x1e')`)
+  return `${joined(lists, '\\x1d')} as claimed`
 }
-const columnsWaiting: typeof columns = { ...columns, rests: joined([...seldom, ...ofWaiting]) }
-
-type Column = keyof typeof columns
-
-const selected = (of: typeof columns, select: (text: string) => string) =>
-  Object.entries(of)
-    .map(([name, text]) => `${select(text)} as ${name}`)
-    .join(', ')
-
-const lists = (of: typeof columns) => selected(of, (text) => `pg_catalog.string_agg(${text}, E'\\x1e')`)
 
 // Larger ones the server would build in memory that it has to ask the kernel for, again for each claim.
 const mostInList = 128
@@ -63,34 +62,30 @@ const bySize = /* sql */ `
   group by p.id / ${mostInList}::bigint, case when coalesce(pg_catalog.pg_column_size(p.old), 0) + coalesce(pg_catalog.pg_column_size(p.new), 0)
     + pg_catalog.pg_column_size(p.context) > ${mostBytes} then p.id end`
 
-/** Columns: the notification of `p`; without ids where there is none. */
-export const single = selected(columns, (text) => text)
-
-/** The same columns, of none. */
-export const none = selected(columns, () => 'null')
+/** The notification of `p`, null where there is none. */
+export const single = /* sql */ `case when p.id is not null then ${joined(columns(rest), '\\x1d')} end as claimed`
 
 /** Selects the notifications of `page` that the condition lets through, in few rows, and `others` beside them. */
 export const packed = (condition: string, others: string) => /* sql */ `
-  select ${lists(columns)}, ${others} from page p where ${condition} ${bySize}`
+  select ${list(rest)}, ${others} from page p where ${condition} ${bySize}`
 
 /** The same, of notifications that waited. */
-export const packedWaiting = /* sql */ `select ${lists(columnsWaiting)} from page p ${bySize}`
+export const packedWaiting = /* sql */ `select ${list(restOfWaiting)} from page p ${bySize}`
 
-/** The notifications of an answer, oldest first. */
+/** The notifications in the column `claimed`, oldest first. */
 export function unpack(rows: readonly ResultRow[]): Claimed[] {
-  const each = rows.filter(({ ids }) => ids !== null).map((row) => unpackRow(row as Record<Column, string>))
-  const claimed = each.sort(([a], [b]) => byId(a as Claimed, b as Claimed)).flat()
+  const lists = rows.flatMap(({ claimed }) => (claimed === null ? [] : [unpackText(claimed)]))
+  const claimed = lists.sort(([a], [b]) => byId(a as Claimed, b as Claimed)).flat()
   // a list goes on behind one that came in a row of its own
   return isInOrder(claimed) ? claimed : claimed.sort(byId)
 }
 
 const byId = (a: Claimed, b: Claimed) => (a.id < b.id ? -1 : 1)
 
-function unpackRow(row: Record<Column, string>): Claimed[] {
-  const list = (column: Column) => row[column].split(betweenNotifications)
-  const [keys, operations, times] = [list('keys'), list('operations'), list('times')]
-  const [olds, news, rests] = [list('olds'), list('news'), list('rests')]
-  return list('ids').map((id, index) => ({
+function unpackText(text: string): Claimed[] {
+  const lists = text.split(betweenColumns).map((column) => column.split(betweenNotifications))
+  const [ids = [], keys = [], operations = [], times = [], rests = [], olds = [], news = []] = lists
+  return ids.map((id, index) => ({
     id: BigInt(id),
     key: keys[index] || null,
     operation: operations[index] as string,
