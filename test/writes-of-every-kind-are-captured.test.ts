@@ -325,10 +325,16 @@ describe('the family of listeners', () => {
     expect(handled.mock.calls[0]?.[0]).toMatchObject({ operation: 'truncate', old: null, new: null, changed: [] })
   })
 
-  test('changed names the fields that are different, by the names of the model', async ({ database }) => {
+  test('changed names the fields that are different, by the names of the model, in a copy of the change too', async ({
+    database,
+  }) => {
     const prisma = database.prisma()
     const changed: [string, string[]][] = []
-    prisma.media.onPostChange('media', (change) => void changed.push([change.operation, [...change.changed].sort()]))
+    prisma.media.onPostChange('media', (change) => {
+      const copy = { ...change }
+      changed.push([copy.operation, copy.changed.toSorted()])
+      expect(copy.changed).toBe(change.changed)
+    })
     await prisma.$pubsub.install()
     const { id: ownerId } = await prisma.user.create({ data: { email: 'a@x' } })
     const { id } = await prisma.media.create({ data: { url: 'file:///a' } })

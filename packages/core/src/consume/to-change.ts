@@ -1,4 +1,4 @@
-import type { Change, Context, StoredOperation } from '../change.js'
+import type { Change as AnyChange, Context, StoredOperation } from '../change.js'
 import { keptAsText, members } from '../json-members.js'
 import type { Listener } from '../listener.js'
 import type { Claimed } from './claim.js'
@@ -28,13 +28,13 @@ function sentFields(listener: Listener, json: string | null): object | null {
 }
 
 /** Throws what the decoder throws: then the attempt has failed. */
-function toChange(listener: Listener, stored: Claimed, signal: AbortSignal, tx?: unknown): Change<unknown> {
-  const change = new StoredAsChange(listener, stored, signal) as unknown as Change<unknown>
+function toChange(listener: Listener, stored: Claimed, signal: AbortSignal, tx?: unknown): AnyChange<unknown> {
+  const change = new Change(listener, stored, signal) as unknown as AnyChange<unknown>
   return tx === undefined ? change : Object.assign(change, { tx })
 }
 
-/** What changed is found out when it is asked for. */
-class StoredAsChange {
+/** What `changed` is, is found out when it is asked for. */
+class Change {
   readonly #listener: Listener
   readonly #stored: Claimed
   #changed: string[] | undefined
@@ -60,14 +60,14 @@ class StoredAsChange {
     this.attempt = stored.attempts + 1
     this.createdAt = stored.createdAt
     this.signal = signal
-    Object.defineProperty(this, 'changed', StoredAsChange.#changedFields)
+    Object.defineProperty(this, 'changed', Change.#changedFields)
   }
 
   // Its own, so that a copy has it too. A getter in an object's literal makes that object four times as slow.
   static readonly #changedFields = {
     enumerable: true,
     configurable: true,
-    get(this: StoredAsChange) {
+    get(this: Change) {
       this.#changed ??= changedFields(this.#listener, this.#stored)
       return this.#changed
     },
