@@ -33,7 +33,9 @@ test('pause() stops the workers of every process, triggers go on storing, other 
     await vi.waitFor(() => expect(other).toHaveLength(value))
   }
   expect(handled).toEqual([])
-  expect(await database.notifications()).toMatchObject([1, 2, 3].map(() => ({ listener: 'items', attempts: 0 })))
+  await vi.waitFor(async () =>
+    expect(await database.notifications()).toMatchObject([1, 2, 3].map(() => ({ listener: 'items', attempts: 0 }))),
+  )
   await engine.resume('items')
   await database.drained()
   expect(handled.sort()).toEqual([1, 2, 3])
@@ -62,7 +64,7 @@ test('listen() on a paused listener waits, and starts when it is resumed, from t
   await engine.listen()
   await database.sql('insert into item values (2, 2)')
   await vi.waitFor(() => expect(heard).toEqual(['added']))
-  expect(await database.notifications()).toHaveLength(2)
+  await vi.waitFor(async () => expect(await database.notifications()).toHaveLength(2))
 
   // it need not be declared by who resumes it
   await database.core().resume('items')
