@@ -15,9 +15,8 @@ async function holdOldest(database: TestDatabase): Promise<() => Promise<unknown
   return () => worker.query('commit')
 }
 
-test('claims that pass over what others hold do not take what comes after it, and take it all once it is free', async ({
-  database,
-}) => {
+/** A worker of small batches, and rows whose oldest changes are held. @returns what it has handled of each row, in order */
+async function listenBehindHeldRows(database: TestDatabase) {
   await createItems(database)
   const engine = database.core(noPoll)
   const handled = new Map<number, number[]>()
@@ -29,8 +28,14 @@ test('claims that pass over what others hold do not take what comes after it, an
   await engine.install()
   for (let value = 1; value <= changesOfEach; value++) await database.sql('update item set value = $1', [value])
   const letGo = await holdOldest(database)
-
   await engine.listen()
+  return { handled, letGo }
+}
+
+test('claims that pass over what others hold do not take what comes after it, and take it all once it is free', async ({
+  database,
+}) => {
+  const { handled, letGo } = await listenBehindHeldRows(database)
   const waves = 30
   for (let wave = 1; wave <= waves; wave++) {
     const free = 100 * wave
@@ -50,19 +55,7 @@ test('claims that pass over what others hold do not take what comes after it, an
 })
 
 test('nor what takes its id among them, and is committed later', async ({ database }) => {
-  await createItems(database)
-  const engine = database.core(noPoll)
-  const handled = new Map<number, number[]>()
-  onItem(engine, { batchSize: 10 }, ({ new: item }: ItemChange) => {
-    const { id, value } = item as { id: number; value: number }
-    handled.set(id, [...(handled.get(id) ?? []), value])
-  })
-  await database.sql('insert into item select id, 0 from generate_series(1, $1::int) id', [rows])
-  await engine.install()
-  for (let value = 1; value <= changesOfEach; value++) await database.sql('update item set value = $1', [value])
-  const letGo = await holdOldest(database)
-  await engine.listen()
-
+  const { handled, letGo } = await listenBehindHeldRows(database)
   const late: (() => Promise<void>)[] = []
   const waves = 25
   for (let wave = 1; wave <= waves; wave++) {

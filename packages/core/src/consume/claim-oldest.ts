@@ -14,41 +14,39 @@ import { raw } from './pack.js'
  *
  * A half may have nothing: so no more than three times the limit is looked at for it.
  */
-export const claimOldest = (schema: string, shape: Shape) => {
-  return /* sql */ `
-    with oldest as materialized (
-      select pg_catalog.max(o.id) as highest, pg_catalog.count(*) as looked, pg_catalog.array_agg(o.ctid) as places,
-        coalesce(pg_catalog.bool_and(o.is_clear), true) as is_clear
+export const claimOldest = (schema: string, shape: Shape) => /* sql */ `
+  with oldest as materialized (
+    select pg_catalog.max(o.id) as highest, pg_catalog.count(*) as looked, pg_catalog.array_agg(o.ctid) as places,
+      coalesce(pg_catalog.bool_and(o.is_clear), true) as is_clear
+    from (
+      select n.id, n.ctid, n.xmax = '0'::xid and ${nothingWaits(schema)} as is_clear
       from (
-        select n.id, n.ctid, n.xmax = '0'::xid and ${nothingWaits(schema)} as is_clear
-        from (
-          select n.id, n.key, n.xmax, n.ctid
-          from ${schema}.notification n
-          where n.listener = $1 and not n.waiting and n.id > $2
-            and coalesce(n.key, n.id) not in (select pg_catalog.unnest($5::bigint[]))
-          order by n.id
-          limit case when $4::bigint is null then $3::bigint else $3::bigint * 3::bigint end
-        ) n
-        where ${isOfHalf}
-        limit $3
-      ) o
-    ), page as materialized (
-      select ${raw}, null::text as locked_before
-      from ${schema}.notification n
-      where n.ctid = any ((select o.places from oldest o where o.is_clear)::tid[]) and n.run_at is null
-      for update skip locked
-    ), taken as materialized (
-      select o.highest, o.looked, o.is_clear and o.looked = (select pg_catalog.count(*) from page) as is_clear
-      from oldest o
-    )
-    ${answer({
-      schema,
-      shape,
-      taken: '(select t.is_clear from taken t)',
-      highest: 't.highest',
-      looked: 'case when t.is_clear then t.looked end',
-      blocked: `''`,
-      from: 'taken t',
-    })}
-  `
-}
+        select n.id, n.key, n.xmax, n.ctid
+        from ${schema}.notification n
+        where n.listener = $1 and not n.waiting and n.id > $2
+          and coalesce(n.key, n.id) not in (select pg_catalog.unnest($5::bigint[]))
+        order by n.id
+        limit case when $4::bigint is null then $3::bigint else $3::bigint * 3::bigint end
+      ) n
+      where ${isOfHalf}
+      limit $3
+    ) o
+  ), page as materialized (
+    select ${raw}, null::text as locked_before
+    from ${schema}.notification n
+    where n.ctid = any ((select o.places from oldest o where o.is_clear)::tid[]) and n.run_at is null
+    for update skip locked
+  ), taken as materialized (
+    select o.highest, o.looked, o.is_clear and o.looked = (select pg_catalog.count(*) from page) as is_clear
+    from oldest o
+  )
+  ${answer({
+    schema,
+    shape,
+    taken: '(select t.is_clear from taken t)',
+    highest: 't.highest',
+    looked: 'case when t.is_clear then t.looked end',
+    blocked: `''`,
+    from: 'taken t',
+  })}
+`
