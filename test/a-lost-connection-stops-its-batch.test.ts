@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { gate } from './support/gate.ts'
 import { createItems, onItem, valueAfter } from './support/items.ts'
 import { expect, inject, type TestDatabase, test, vi } from './support/test.ts'
@@ -44,7 +43,12 @@ test.runIf(inject('postgresMajor') >= 17)('transaction_timeout does not end a ba
   const core = database.core()
   const errors: unknown[] = []
   core.on('error', ({ error }) => errors.push(error))
-  const handle = vi.fn(() => sleep(1_000))
+  const outlasted = async () => {
+    const [batch] = await database.sql(`select max(clock_timestamp() - xact_start) > interval '600 ms' as outlasted
+      from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`)
+    expect(batch.outlasted).toBe(true)
+  }
+  const handle = vi.fn(() => vi.waitFor(outlasted, { timeout: 5_000 }))
   onItem(core, {}, handle)
   await core.listen()
   await database.sql('insert into item values (1, 0)')
