@@ -18,6 +18,7 @@ interface Wire {
   parse(message: { readonly name: string; readonly text: string }): void
   bind(message: { readonly statement: string; readonly values: readonly (string | null)[] }): void
   execute(message: object): void
+  sync(): void
   readonly parsedStatements: Record<string, string>
   readonly submittedNamedStatements: Record<string, string>
 }
@@ -25,29 +26,53 @@ interface Wire {
 /** What of pg's own query is built upon here. */
 interface PgQuery {
   name: string | undefined
+  readonly text: string
   query_timeout?: number
   prepare(connection: Wire): void
+  handleRowDescription(message: object): void
   handleDataRow(message: unknown): void
   handleCommandComplete(message: { readonly text: string }, connection: Wire): void
   handleError(error: Error, connection: Wire): unknown
 }
 
+/** What the columns of a prepared statement are: each connection is asked once. */
+const columnsOn = new WeakMap<Wire, Map<string, object>>()
+
 type Callback = (error: Error | null, result: unknown) => void
 
-const BaseQuery = pg.Query as unknown as new (config: object, callback: Callback) => PgQuery
+const BaseQuery = pg.Query as unknown as new (
+  text: string,
+  values: readonly unknown[] | undefined,
+  callback: Callback,
+) => PgQuery
+
+/** A statement that others are sent in front of. */
+export interface SentBehind {
+  readonly text: string
+  readonly values?: readonly unknown[] | undefined
+  readonly name?: string | undefined
+  readonly query_timeout?: number | undefined
+}
 
 /** A statement, and those that are sent in front of it. When one of them fails, the server skips the rest, and all of it fails. */
 export class QueryBehind extends BaseQuery {
   readonly #carried: readonly Carried[]
   readonly #name: string | undefined
+  /** As they are sent; null where some are not sent as they read. */
+  readonly #values: readonly (string | null)[] | null
+  /** Where what the columns are is noted. */
+  #columns: Map<string, object> | null = null
   /** How many are done. */
   #done = 0
 
-  constructor(carried: readonly Carried[], statement: { readonly query_timeout?: number }, callback: Callback) {
-    super(statement, callback)
+  constructor(carried: readonly Carried[], { text, values = [], name, query_timeout }: SentBehind, callback: Callback) {
+    // an object pg would copy, property by property
+    super(text, values, callback)
     this.#carried = carried
-    this.#name = this.name
-    if (statement.query_timeout !== undefined) this.query_timeout = statement.query_timeout
+    this.#name = name
+    this.name = name
+    this.#values = values.every(isScalar) ? values.map(asSent) : null
+    if (query_timeout !== undefined) this.query_timeout = query_timeout
   }
 
   requiresPreparation(): boolean {
@@ -56,9 +81,28 @@ export class QueryBehind extends BaseQuery {
 
   override prepare(connection: Wire): void {
     for (const statement of this.#carried) send(statement, connection)
-    super.prepare(connection)
+    if (!this.#sendAgain(connection)) super.prepare(connection)
     // pg takes the first ParseComplete for that of this query
     this.name = undefined
+  }
+
+  /** Without asking what its columns are. False where that is not known yet. */
+  #sendAgain(connection: Wire): boolean {
+    const [name, values] = [this.#name, this.#values]
+    if (name === undefined || !values) return false
+    this.#columns = columnsOn.get(connection) ?? new Map()
+    columnsOn.set(connection, this.#columns)
+    const columns = this.#columns.get(name)
+    if (!columns) return false
+    this.handleRowDescription(columns)
+    send({ name, text: this.text, values }, connection)
+    connection.sync()
+    return true
+  }
+
+  override handleRowDescription(columns: object): void {
+    if (this.#name !== undefined) this.#columns?.set(this.#name, columns)
+    super.handleRowDescription(columns)
   }
 
   get #isCarrying(): boolean {
@@ -85,13 +129,17 @@ export class QueryBehind extends BaseQuery {
   }
 }
 
-function send({ name, text, values }: Carried, connection: Wire): void {
+const isScalar = (value: unknown) => value === null || (typeof value !== 'object' && value !== undefined)
+
+const asSent = (value: unknown) => (value === null ? null : String(value))
+
+function send({ name, text, values }: Pick<Carried, 'name' | 'text' | 'values'>, connection: Wire): void {
   const { parsedStatements, submittedNamedStatements } = connection
   if (parsedStatements[name] === undefined && submittedNamedStatements[name] === undefined) {
     connection.parse({ name, text })
     // for as long as the connection lasts: one on which something has failed is not used again
     submittedNamedStatements[name] = text
   }
-  connection.bind({ statement: name, values: values.map((value) => (value === null ? null : String(value))) })
+  connection.bind({ statement: name, values: values.map(asSent) })
   connection.execute({})
 }

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import pg from 'pg'
-import { type Carried, QueryBehind } from './carried.js'
+import { type Carried, QueryBehind, type SentBehind } from './carried.js'
 import { cut } from './cut.js'
 import type { CarriedStatement, Carrier, QueryResult } from './database.js'
 
@@ -90,8 +90,8 @@ class OneWriteClient extends pg.Client implements Carrier {
       // one that submits itself has messages of its own
       if (isSubmittable(config)) this.#sendCarried()
       if (this.#carried.length === 0) return this.#send(config, ...more)
-      const [values] = more
-      return this.#sendBehind(typeof config === 'string' ? { text: config, values } : (config as object))
+      const [values] = more as [unknown[] | undefined]
+      return this.#sendBehind(typeof config === 'string' ? { text: config, values } : (config as SentBehind))
     }) as typeof this.query
   }
 
@@ -103,7 +103,7 @@ class OneWriteClient extends pg.Client implements Carrier {
   }
 
   /** Sends the statement, and in front of it what it is to carry. */
-  #sendBehind(statement: object): Promise<unknown> {
+  #sendBehind(statement: SentBehind): Promise<unknown> {
     const carried = this.#carried
     this.#carried = []
     return new Promise((resolve, reject) => {

@@ -3,6 +3,7 @@ import { runOutsideScopes } from '../publish/context.js'
 import { callHandler, plainly, type Run } from './call-handler.js'
 import type { Claimed } from './claim.js'
 import { HandlerFailed, inSavepoint } from './savepoint.js'
+import type { Stop } from './stop.js'
 import { withinTimeLimit } from './time-limit.js'
 import type { BatchTransaction } from './transaction.js'
 import { untilAborted } from './until-aborted.js'
@@ -25,7 +26,7 @@ export interface Attempted {
 }
 
 /** Calls the handler once. It is over at once where the handler is not asynchronous. */
-export type Attempt = (call: Call, stop: AbortSignal) => Attempted | Promise<Attempted>
+export type Attempt = (call: Call, stop: Stop) => Attempted | Promise<Attempted>
 
 /** Handlers that run beside the transaction of their batch, or without one. */
 export function plainAttempt(listener: Listener): Attempt {
@@ -68,7 +69,7 @@ export function transactionalAttempt(listener: Listener, transaction: BatchTrans
 
 function watched(
   { definition, consume, instrumentation }: Listener,
-  attempt: (call: Call, stop: AbortSignal, run: Run) => Attempted | Promise<Attempted>,
+  attempt: (call: Call, stop: Stop, run: Run) => Attempted | Promise<Attempted>,
 ): Attempt {
   if (!instrumentation) return (call, stop) => attempt(call, stop, plainly)
   const shared = { listener: definition.name, isBatch: consume.batch !== null }
@@ -81,10 +82,10 @@ const throwStopped = (): never => {
 }
 
 /** {@link callHandler} within its time limit. */
-function handle(listener: Listener, call: Call, { stop, run }: { stop: AbortSignal; run: Run }, tx?: unknown): unknown {
+function handle(listener: Listener, call: Call, { stop, run }: { stop: Stop; run: Run }, tx?: unknown): unknown {
   const { timeoutMs } = listener.consume
-  if (timeoutMs === null) return callHandler(listener, call, { signal: stop, run, tx })
-  return withinTimeLimit(timeoutMs, stop, (signal) => callHandler(listener, call, { signal, run, tx }))
+  if (timeoutMs === null) return callHandler(listener, call, { stop, run, tx })
+  return withinTimeLimit(timeoutMs, stop, (own) => callHandler(listener, call, { stop: own, run, tx }))
 }
 
 /** A handler of batches may say which of them have failed; otherwise all of them have. */

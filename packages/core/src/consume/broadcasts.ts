@@ -40,7 +40,7 @@ export class Broadcasts {
   /** Runs until stopped, and until what runs has ended or is given up on. */
   async run(): Promise<void> {
     const { draining, abort } = this.#options.stop
-    if (!draining.aborted) await new Promise((resolve) => draining.addEventListener('abort', resolve, { once: true }))
+    if (!draining.aborted) await new Promise<void>((resolve) => draining.onAbort(resolve))
     this.#waiting.length = 0
     await untilAborted(
       Promise.all(this.#running).then(() => {}),

@@ -2,6 +2,7 @@ import { FailedChanges } from '../handler-errors.js'
 import type { Listener } from '../listener.js'
 import type { Claimed } from './claim.js'
 import { type HandlersOwn, readGiven } from './read-given.js'
+import type { Stop } from './stop.js'
 import { failedChanges } from './verdict.js'
 
 /** What surrounds the handler itself, and nothing else of the attempt. */
@@ -10,7 +11,7 @@ export type Run = <T>(handler: () => T) => T
 export const plainly: Run = (handler) => handler()
 
 export interface CallOptions {
-  readonly signal: AbortSignal
+  readonly stop: Stop
   readonly run?: Run
   readonly tx?: unknown
 }
@@ -19,11 +20,11 @@ export interface CallOptions {
 export function callHandler(
   listener: Listener,
   call: readonly Claimed[],
-  { signal, run = plainly, tx }: CallOptions,
+  { stop, run = plainly, tx }: CallOptions,
 ): unknown {
   const { batch } = listener.consume
   const handle = (given: unknown) => run(() => listener.handler(given as never))
-  const read = (notification: Claimed) => readGiven(listener, notification, signal, tx)
+  const read = (notification: Claimed) => readGiven(listener, notification, stop, tx)
   // what is done in a transaction is undone with those that fail: the others are given to it when they are claimed again
   if (batch) return handleList({ handle, handleRest: tx === undefined ? handle : () => {} }, call, read)
   const given = read(call[0] as Claimed)

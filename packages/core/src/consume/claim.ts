@@ -109,8 +109,7 @@ export class Claimer {
       half,
       numbersText(blocked),
     ])
-    const claim = toClaim(rows)
-    return claim && { ...claim, full: mayHaveMore(claim, limit, half) }
+    return toClaim(rows, limit, half)
   }
 
   /** @param look among how many it may look for those that can be taken, where it has to look for them */
@@ -118,9 +117,7 @@ export class Claimer {
     const values: unknown[] = [this.#listener, above, limit, half]
     if (this.#order === 'row') values.push(numbersText(blocked), look)
     const { rows } = await this.#fresh[shapeFor(limit)].run(db, values)
-    const claim = toClaim(rows) as Looked
-    const most = this.#order === 'row' ? look : limit
-    return { ...claim, full: mayHaveMore(claim, most, half) || claim.claimed.length >= limit }
+    return toClaim(rows, limit, half, this.#order === 'row' ? look : limit) as Claim
   }
 
   /** Leaves out of a later page's claim the keys that have something older, which an earlier page did not see. */
@@ -146,20 +143,19 @@ export class Claimer {
   }
 }
 
-/** A claim, and how many it looked at. */
-type Looked = Omit<Claim, 'full'> & { readonly looked: number }
-
-// of a half that is ahead of the other, not all that are allowed are found among those that are looked at
-const mayHaveMore = ({ looked }: Looked, most: number, half: Half) => looked >= (half === null ? most : most / 2)
-
 export const seenIn = ({ oldest, next, paused }: ResultRow): Seen => ({
   oldest: BigInt(oldest),
   next: BigInt(next),
   paused,
 })
 
-function toClaim(rows: readonly ResultRow[]): Looked | null {
+/** @param most how many it might look at. @returns null where nothing was claimed, since something was in the way */
+function toClaim(rows: readonly ResultRow[], limit: number, half: Half, most = limit): Claim | null {
   // one tells about the page, or each of them
-  const { looked, ...page } = readAbout(rows.find(({ about }) => about !== null).about)
-  return looked === null ? null : { ...page, looked, claimed: unpack(rows) }
+  const { looked, blockedKeys, lowestId, highestId, seen } = readAbout(rows.find(({ about }) => about !== null).about)
+  if (looked === null) return null
+  const claimed = unpack(rows)
+  // of a half that is ahead of the other, not all that are allowed are found among those that are looked at
+  const full = looked >= (half === null ? most : most / 2) || claimed.length >= limit
+  return { claimed, blockedKeys, lowestId, highestId, full, seen }
 }

@@ -57,7 +57,7 @@ export class Consumer {
     const onFree = () => this.#signal.set()
     this.#batches = leaseMs === null ? new Batches(batches) : new LeasedBatches({ ...batches, onFree }, leaseMs)
     options.line.wakes(this.#name, this.#signal)
-    options.stop.draining.addEventListener('abort', () => this.#signal.set(), { once: true })
+    options.stop.draining.onAbort(() => this.#signal.set())
   }
 
   get #name(): string {

@@ -1,5 +1,6 @@
 import type { Attempt, Attempted, Call, Failure } from './attempt.js'
 import type { Claimed } from './claim.js'
+import type { Stop } from './stop.js'
 import { untilAborted } from './until-aborted.js'
 
 /** What became of the notifications of a batch. What is in no list was not begun, and goes back as it was. */
@@ -12,8 +13,8 @@ export interface Outcome {
 
 /** When to stop: `draining` begins no more handlers, `abort` gives up on those that run. */
 export interface StopSignals {
-  readonly draining: AbortSignal
-  readonly abort: AbortSignal
+  readonly draining: Stop
+  readonly abort: Stop
 }
 
 /** Calls that are made one after another; after one that has failed, the rest goes back. */
@@ -31,7 +32,7 @@ export async function dispatch(
   return outcome
 }
 
-/** The same, but when the signal aborts, it gives up on the handlers that still run. */
+/** The same, but when it is told to abort, it gives up on the handlers that still run. */
 export async function dispatchUntilAborted(
   lanes: readonly Lane[],
   attempt: Attempt,

@@ -61,6 +61,6 @@ export class Gathering {
   /** Waits until it is worth a look: no longer than so many milliseconds, and than until the worker is stopped. */
   async pause(most: number): Promise<void> {
     const look = Math.min(Math.max(this.#settings.maxWaitMs / 8, 2), 250)
-    await pass(Math.min(look, most), null, { signal: this.#stop.draining }).catch(() => {})
+    await pass(Math.min(look, most), null, { signal: this.#stop.draining.signal }).catch(() => {})
   }
 }

@@ -1,12 +1,13 @@
 import { PubSubError } from '../errors.js'
 import type { Call } from './attempt.js'
+import type { Stop } from './stop.js'
 
 /** A call of the handler whose notifications are leased. */
 export interface Running {
   readonly call: Call
   readonly lease: string
   /** Aborts when the lease is lost, or the worker's stop is. */
-  readonly abort: AbortController
+  readonly abort: Stop
   /** Its result is being written down: the heartbeat leaves it alone, so that neither waits for the other. */
   settling: boolean
   /** When the lease lapses unless it is prolonged, by this process's clock. */

@@ -3,7 +3,7 @@ import type { Half } from './claim-parts.js'
 import { Claims } from './claims.js'
 import type { Batch } from './fresh-claims.js'
 import { Gathering } from './gather.js'
-import { Interruptions, setApart } from './interrupted.js'
+import { Interruptions, mayBeInterrupted, setApart } from './interrupted.js'
 import type { NextRetry } from './next-retry.js'
 import { report } from './report.js'
 import type { Settler } from './settle.js'
@@ -109,8 +109,8 @@ export class Intake {
       )
       return batch.blocked ? 'blocked' : 'empty'
     }
-    const interrupted = await this.#interruptions.among(transaction, batch)
-    if (interrupted.length === 0) return this.#unlessTooEarly(batch, transaction)
+    const interrupted = mayBeInterrupted(batch) ? await this.#interruptions.among(transaction, batch) : []
+    if (interrupted.length === 0) return this.#gathering && this.#unlessTooEarly(this.#gathering, batch, transaction)
     // they are put off, to be handled alone, and the others are claimed again without them
     const { outcome, dead } = await setApart(transaction, this.#settler, batch.waiting, interrupted)
     this.nextRetry.unknown()
@@ -120,11 +120,15 @@ export class Intake {
   }
 
   /** What arrived since the look has to wait as well. */
-  async #unlessTooEarly(batch: Batch, transaction: BatchTransaction): Promise<BatchResult | null> {
-    const early = this.#gathering?.missing(batch, (await transaction.first).now) ?? 0
+  async #unlessTooEarly(
+    gathering: Gathering,
+    batch: Batch,
+    transaction: BatchTransaction,
+  ): Promise<BatchResult | null> {
+    const early = gathering.missing(batch, (await transaction.first).now)
     if (early === 0) return null
     await transaction.commit()
-    await this.#gathering?.pause(early)
+    await gathering.pause(early)
     return 'full'
   }
 

@@ -23,6 +23,10 @@ const abortedOf = /* sql */ `
     then pg_xact_status((s.next - ((s.next - t.id::bigint) & 4294967295))::text::xid8) = 'aborted' end
 `
 
+/** Whether any of them was somebody else's before: the others were not in flight. */
+export const mayBeInterrupted = ({ notifications }: Batch) =>
+  notifications.some(({ lease, lockedBefore }) => lease !== null || lockedBefore !== null)
+
 /*
  * How a notification that ends processes is found, without a write before each handler. A worker's transaction leaves
  * its id on the rows that it locks. When it ends well, it has deleted or put off what it handled, and what it hands back

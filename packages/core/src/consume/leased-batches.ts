@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events'
 import { setTimeout as pass } from 'node:timers/promises'
 import { type Attempt, type Attempted, type Call, plainAttempt } from './attempt.js'
 import { reconnectBackoff } from './backoff.js'
@@ -10,6 +9,7 @@ import { type ClaimedBatch, Intake } from './intake.js'
 import { Leases } from './lease.js'
 import { report } from './report.js'
 import { type Settled, Settler } from './settle.js'
+import { Stop } from './stop.js'
 import { type BatchTransaction, inTransaction, poolTransactions, type TransactionSource } from './transaction.js'
 import { untilAborted } from './until-aborted.js'
 
@@ -94,7 +94,7 @@ export class LeasedBatches implements BatchSource {
     this.#lastCount = leased.length
     const lease = await this.#leases.take(transaction, waiting, leased)
     await transaction.commit()
-    for (const call of calls) this.#begin({ call, lease, lapsesAt, abort: new AbortController(), settling: false })
+    for (const call of calls) this.#begin({ call, lease, lapsesAt, abort: new Stop(), settling: false })
     if (alone) await this.#fewerThan(1)
     return more || leased.length < notifications.length ? 'full' : 'part'
   }
@@ -120,7 +120,6 @@ export class LeasedBatches implements BatchSource {
   }
 
   #begin(running: Running): void {
-    setMaxListeners(0, running.abort.signal)
     this.#heartbeat.begin()
     const over = this.#run(running).finally(() => {
       this.#running.delete(running)
@@ -133,14 +132,14 @@ export class LeasedBatches implements BatchSource {
   async #run(running: Running): Promise<void> {
     const { stop } = this.#options
     const giveUp = () => running.abort.abort()
-    stop.abort.addEventListener('abort', giveUp, { once: true })
     if (stop.abort.aborted) giveUp()
+    const isOver = stop.abort.onAbort(giveUp)
     try {
-      const attempted = await this.#attempt(running.call, running.abort.signal)
+      const attempted = await this.#attempt(running.call, running.abort)
       // given up on: it goes back unharmed, see end()
       if (!stop.abort.aborted) await this.#acknowledge(running, attempted)
     } finally {
-      stop.abort.removeEventListener('abort', giveUp)
+      isOver()
     }
   }
 
@@ -156,7 +155,7 @@ export class LeasedBatches implements BatchSource {
         events.emit('error', { error, listener: this.#name })
         if (stop.abort.aborted) return
         if (performance.now() > running.lapsesAt) return this.#lost(running.call)
-        await pass(reconnectBackoff(++failures), null, { signal: stop.abort }).catch(() => {})
+        await pass(reconnectBackoff(++failures), null, { signal: stop.abort.signal }).catch(() => {})
       }
     }
   }

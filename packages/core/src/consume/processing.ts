@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events'
 import type { Pool } from '../database.js'
 import type { Emitter } from '../events.js'
 import type { Listener } from '../listener.js'
@@ -7,6 +6,7 @@ import type { ProcessResult, ResolvedProcessOptions } from '../process-options.j
 import { runOutsideScopes } from '../publish/context.js'
 import { ReadyNotifications } from './ready-notifications.js'
 import type { StatementOptions } from './statement.js'
+import { Stop } from './stop.js'
 
 export interface ProcessingOptions extends ResolvedProcessOptions {
   readonly schema: string
@@ -30,8 +30,8 @@ const attemptEvents: ReadonlySet<string> = new Set(['handled', 'failed', 'discar
 /** Handles what is ready, once: for a program that runs for a while and not as a worker. */
 export class Processing {
   readonly #options: ProcessingOptions
-  readonly #draining = new AbortController()
-  readonly #abort = new AbortController()
+  readonly #draining = new Stop()
+  readonly #abort = new Stop()
   readonly #listeners: readonly ReadyNotifications[]
   readonly #putOff = new Set<string>()
   /** Rejects where the database has failed. */
@@ -40,10 +40,8 @@ export class Processing {
 
   constructor(options: ProcessingOptions) {
     this.#options = options
-    // each batch waits for them: past ten, Node would take that for a leak
-    setMaxListeners(0, this.#draining.signal, this.#abort.signal)
     const { schema, batchPool, pollMs: sweepMs, statements } = options
-    const stop = { draining: this.#draining.signal, abort: this.#abort.signal }
+    const stop = { draining: this.#draining, abort: this.#abort }
     const events: Emitter = {
       emit: (event, payload) => {
         this.#observe(event, payload)
@@ -114,7 +112,7 @@ export class Processing {
   }
 
   get #free(): number {
-    return this.#draining.signal.aborted ? 0 : this.#options.max - this.#processed
+    return this.#draining.aborted ? 0 : this.#options.max - this.#processed
   }
 
   /** Again as long as something was handled: a handler may have written what another one is to be given. */

@@ -1,6 +1,7 @@
 import type { Listener } from '../listener.js'
 import { checked } from './check-change.js'
 import type { Claimed } from './claim.js'
+import type { Stop } from './stop.js'
 import { toGiven } from './to-change.js'
 import { upcasted } from './upcast.js'
 
@@ -14,11 +15,11 @@ export type HandlersOwn = ReturnType<typeof toGiven>
 export function readGiven(
   listener: Listener,
   stored: Claimed,
-  signal: AbortSignal,
+  stop: Stop,
   tx: unknown,
 ): HandlersOwn | Promise<HandlersOwn> {
   const { upcast, schema } = listener.consume
   const present = upcast && stored.storedBy !== undefined ? upcasted(listener, upcast, stored, stored.storedBy) : stored
-  const given = toGiven(listener, present, signal, tx)
+  const given = toGiven(listener, present, stop, tx)
   return schema ? checked(given, schema) : given
 }

@@ -16,7 +16,7 @@ export class ReadyNotifications {
     const batches = { ...options, allowance: this.#allowance, onMore: () => {}, onWork: () => {} }
     const onFree = () => this.#free.set()
     this.#batches = leaseMs === null ? new Batches(batches) : new LeasedBatches({ ...batches, onFree }, leaseMs)
-    options.stop.draining.addEventListener('abort', onFree, { once: true })
+    options.stop.draining.onAbort(onFree)
   }
 
   /** As many were claimed as were allowed: there may be more. */

@@ -1,4 +1,5 @@
 import { PubSubError } from '../errors.js'
+import { Stop } from './stop.js'
 
 /**
  * Runs `work` with a signal that aborts with `outer`, or after `milliseconds`: then the work has failed, and what still
@@ -6,13 +7,13 @@ import { PubSubError } from '../errors.js'
  */
 export async function withinTimeLimit<T>(
   milliseconds: number,
-  outer: AbortSignal,
-  work: (signal: AbortSignal) => T,
+  outer: Stop,
+  work: (own: Stop) => T,
 ): Promise<Awaited<T>> {
-  const own = new AbortController()
+  const own = new Stop()
   const passOn = () => own.abort(outer.reason)
   if (outer.aborted) passOn()
-  outer.addEventListener('abort', passOn, { once: true })
+  const isOver = outer.onAbort(passOn)
   let timer: NodeJS.Timeout | undefined
   const tooLong = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
@@ -23,10 +24,10 @@ export async function withinTimeLimit<T>(
     }, milliseconds)
   })
   try {
-    return await Promise.race([work(own.signal), tooLong])
+    return await Promise.race([work(own), tooLong])
   } finally {
     clearTimeout(timer)
-    outer.removeEventListener('abort', passOn)
+    isOver()
   }
 }
 

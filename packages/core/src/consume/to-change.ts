@@ -3,15 +3,14 @@ import { keptAsText, members } from '../json-members.js'
 import type { Listener } from '../listener.js'
 import type { Claimed } from './claim.js'
 import type { Received } from './received.js'
+import type { Stop } from './stop.js'
 import { toMessage } from './to-message.js'
 
 /** The stored notification as the handler sees it: a change or a message. Throws what the decoder throws. */
-export function toGiven(listener: Listener, stored: Claimed, signal: AbortSignal, tx?: unknown) {
+export function toGiven(listener: Listener, stored: Claimed, stop: Stop, tx?: unknown) {
   const { definition } = listener
   const given =
-    'channel' in definition
-      ? toMessage(listener, definition, stored, signal, tx)
-      : toChange(listener, stored, signal, tx)
+    'channel' in definition ? toMessage(listener, definition, stored, stop, tx) : toChange(listener, stored, stop, tx)
   return 'truncated' in stored ? marked(listener, given, stored as Received) : given
 }
 
@@ -28,15 +27,16 @@ function sentFields(listener: Listener, json: string | null): object | null {
 }
 
 /** Throws what the decoder throws: then the attempt has failed. */
-function toChange(listener: Listener, stored: Claimed, signal: AbortSignal, tx?: unknown): AnyChange<unknown> {
-  const change = new Change(listener, stored, signal) as unknown as AnyChange<unknown>
+function toChange(listener: Listener, stored: Claimed, stop: Stop, tx?: unknown): AnyChange<unknown> {
+  const change = new Change(listener, stored, stop) as unknown as AnyChange<unknown>
   return tx === undefined ? change : Object.assign(change, { tx })
 }
 
-/** What `changed` is, is found out when it is asked for. */
+/** What `changed` is, is found out when it is asked for, and the signal made. */
 class Change {
   readonly #listener: Listener
   readonly #stored: Claimed
+  readonly #stop: Stop
   #changed: string[] | undefined
   readonly id: bigint
   readonly listener: string
@@ -46,11 +46,11 @@ class Change {
   readonly context: Context
   readonly attempt: number
   readonly createdAt: Date
-  readonly signal: AbortSignal
 
-  constructor(listener: Listener, stored: Claimed, signal: AbortSignal) {
+  constructor(listener: Listener, stored: Claimed, stop: Stop) {
     this.#listener = listener
     this.#stored = stored
+    this.#stop = stop
     this.id = stored.id
     this.listener = listener.definition.name
     this.operation = stored.operation as StoredOperation
@@ -59,11 +59,19 @@ class Change {
     this.context = stored.context === '{}' ? {} : JSON.parse(stored.context)
     this.attempt = stored.attempts + 1
     this.createdAt = stored.createdAt
-    this.signal = signal
+    Object.defineProperty(this, 'signal', Change.#signal)
     Object.defineProperty(this, 'changed', Change.#changedFields)
   }
 
-  // Its own, so that a copy has it too. A getter in an object's literal makes that object four times as slow.
+  // Its own, so that a copy has them too. A getter in an object's literal makes that object four times as slow.
+  static readonly #signal = {
+    enumerable: true,
+    configurable: true,
+    get(this: Change) {
+      return this.#stop.signal
+    },
+  }
+
   static readonly #changedFields = {
     enumerable: true,
     configurable: true,

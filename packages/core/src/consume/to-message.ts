@@ -2,13 +2,14 @@ import type { Context } from '../change.js'
 import type { ChannelDefinition, Listener } from '../listener.js'
 import type { Message } from '../message.js'
 import type { Claimed } from './claim.js'
+import type { Stop } from './stop.js'
 
 /** The stored notification of a message as the handler sees it. Throws what the decoder throws: then the attempt has failed. */
 export function toMessage(
   listener: Listener,
   { name, channel }: ChannelDefinition,
   stored: Claimed,
-  signal: AbortSignal,
+  stop: Stop,
   tx?: unknown,
 ): Message<unknown> {
   const message: Message<unknown> = {
@@ -19,7 +20,7 @@ export function toMessage(
     context: (stored.context === '{}' ? {} : JSON.parse(stored.context)) as Context,
     attempt: stored.attempts + 1,
     createdAt: stored.createdAt,
-    signal,
+    signal: stop.signal,
   }
   return tx === undefined ? message : Object.assign(message, { tx })
 }

@@ -1,22 +1,19 @@
+import type { Abortable } from './stop.js'
 import { untilAborted } from './until-aborted.js'
 
 /** Lets work of several be done one after another, in the order in which they ask. */
 export class Turn {
-  #last: Promise<unknown> = Promise.resolve()
+  /** Null where nothing is being done. */
+  #last: Promise<unknown> | null = null
 
-  /** Does the work when all before it is done, or when the signal aborts: then at once. */
-  async take<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  /** Does the work when all before it is done, or when it is aborted: then at once. */
+  take<T>(stop: Abortable, work: () => Promise<T>): Promise<T> {
     const before = this.#last
-    let over: () => void = () => {}
-    const own = new Promise<void>((resolve) => {
-      over = resolve
+    const own = before ? untilAborted(before, stop, () => {}).then(work) : work()
+    const last = Promise.allSettled([before, own]).then(() => {
+      if (this.#last === last) this.#last = null
     })
-    this.#last = Promise.all([before, own])
-    try {
-      await untilAborted(before, signal, () => {})
-      return await work()
-    } finally {
-      over()
-    }
+    this.#last = last
+    return own
   }
 }

@@ -1,17 +1,21 @@
-/** What `work` comes to, or, when the signal aborts first, what `instead` gives. */
-export async function untilAborted<T>(work: Promise<T>, signal: AbortSignal, instead: () => T): Promise<T> {
-  if (signal.aborted) {
-    work.catch(() => {}) // nobody waits for it
-    return instead()
-  }
-  let giveUp: () => void = () => {}
-  const aborted = new Promise<void>((resolve) => {
-    giveUp = resolve
-  }).then(instead)
-  signal.addEventListener('abort', giveUp, { once: true })
-  try {
-    return await Promise.race([work, aborted])
-  } finally {
-    signal.removeEventListener('abort', giveUp)
-  }
+import type { Abortable } from './stop.js'
+
+/** What `work` comes to, or, when it is aborted first, what `instead` gives. */
+export function untilAborted<T>(work: Promise<T>, stop: Abortable, instead: () => T): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const giveUp = () => resolve(new Promise((give) => give(instead())))
+    if (stop.aborted) giveUp()
+    const isOver = stop.onAbort(giveUp)
+    // what it comes to after that has no effect
+    work.then(
+      (result) => {
+        isOver()
+        resolve(result)
+      },
+      (error) => {
+        isOver()
+        reject(error)
+      },
+    )
+  })
 }

@@ -1,5 +1,5 @@
-import { setMaxListeners } from 'node:events'
 import type { StopSignals } from './dispatch.js'
+import { Stop } from './stop.js'
 import type { BatchTransaction } from './transaction.js'
 
 /**
@@ -12,17 +12,13 @@ export async function whileConnected<T>(
   worker: StopSignals,
   work: (stop: StopSignals) => Promise<T>,
 ): Promise<T> {
-  const abort = new AbortController()
-  // handlers add theirs, as many as run at once
-  setMaxListeners(0, abort.signal)
+  const abort = new Stop()
   const giveUp = () => abort.abort()
   if (worker.abort.aborted) giveUp()
-  worker.abort.addEventListener('abort', giveUp)
-  const isOver = transaction.onLost(giveUp)
+  const isOver = [worker.abort.onAbort(giveUp), transaction.onLost(giveUp)]
   try {
-    return await work({ draining: worker.draining, abort: abort.signal })
+    return await work({ draining: worker.draining, abort })
   } finally {
-    worker.abort.removeEventListener('abort', giveUp)
-    isOver()
+    for (const end of isOver) end()
   }
 }

@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events'
 import type pg from 'pg'
 import type { Pool } from '../database.js'
 import type { Events } from '../events.js'
@@ -10,6 +9,7 @@ import { Consumer } from './consumer.js'
 import { HeldConnections } from './held-connections.js'
 import { longestTimeout } from './signal.js'
 import type { StatementOptions } from './statement.js'
+import { Stop } from './stop.js'
 import { untilAborted } from './until-aborted.js'
 import { WakeLine } from './wake.js'
 
@@ -39,9 +39,9 @@ export class Worker implements AsyncDisposable {
   readonly stopped: Promise<void>
   readonly #line: WakeLine
   readonly #connections: HeldConnections
-  readonly #draining = new AbortController()
-  readonly #abort = new AbortController()
-  readonly #gaveUp = new AbortController()
+  readonly #draining = new Stop()
+  readonly #abort = new Stop()
+  readonly #gaveUp = new Stop()
   readonly #consumers: (Consumer | Broadcasts)[]
   readonly #reports: Reports
   #running: Promise<unknown> = Promise.resolve()
@@ -58,10 +58,8 @@ export class Worker implements AsyncDisposable {
     this.stopped = new Promise((resolve) => {
       this.#hasStopped = resolve
     })
-    // each consumer waits for them: past ten, Node would take that for a leak
-    setMaxListeners(0, this.#draining.signal, this.#abort.signal)
     this.#line = new WakeLine({ schema, createClient: createListenClient, events })
-    const stop = { draining: this.#draining.signal, abort: this.#abort.signal }
+    const stop = { draining: this.#draining, abort: this.#abort }
     const line = this.#line
     this.#consumers = listeners.map((listener) =>
       listener.definition.delivery === 'broadcast'
@@ -95,7 +93,7 @@ export class Worker implements AsyncDisposable {
 
   async #stop(): Promise<void> {
     this.#draining.abort()
-    await untilAborted(this.#running, this.#gaveUp.signal, () => {})
+    await untilAborted(this.#running, this.#gaveUp, () => {})
     await Promise.all([this.#line.stop(), this.#endReports()])
     this.#hasStopped()
   }

@@ -1,4 +1,5 @@
 import { setTimeout as pass } from 'node:timers/promises'
+import { abortable } from '../consume/stop.js'
 import { untilAborted } from '../consume/until-aborted.js'
 import type { Pool } from '../database.js'
 import type { Events } from '../events.js'
@@ -65,7 +66,7 @@ export class Capacity {
     for (;;) {
       signal.throwIfAborted()
       const looked = this.#full || this.#grants > 0 ? this.observe() : this.#look()
-      await untilAborted(looked, signal, () => signal.throwIfAborted())
+      await untilAborted(looked, abortable(signal), () => signal.throwIfAborted())
       if (this.#grants > 0) {
         this.#grants = Math.max(0, this.#grants - writes)
         return
