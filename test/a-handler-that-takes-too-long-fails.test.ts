@@ -87,6 +87,26 @@ test('with order by row the later changes of the row wait for it, and other rows
   held.open()
 })
 
+test('a handler that first looks at its signal when its time is over sees that it is, and why', async ({
+  database,
+}) => {
+  await createItems(database)
+  const engine = database.core(noPoll)
+  const held = gate()
+  const seen: AbortSignal[] = []
+  onItem(engine, { timeoutMs: 50, attempts: 1 }, async (change) => {
+    await held.opened
+    seen.push(change.signal, { ...change }.signal)
+  })
+  engine.on('failed', () => held.open())
+  await engine.install()
+  await engine.listen()
+  await database.sql('insert into item values (1, 1)')
+  await vi.waitFor(() => expect(seen).toHaveLength(2))
+  expect(seen[0]).toMatchObject({ aborted: true, reason: { code: 'PGPUBSUB_TIMEOUT' } })
+  expect(seen[1]).toBe(seen[0])
+})
+
 test('a handler that is faster has its signal unharmed, and stop() aborts it after the grace period', async ({
   database,
 }) => {
