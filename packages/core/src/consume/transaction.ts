@@ -100,6 +100,10 @@ const begin = 'begin isolation level read committed'
 /** Connections that have the settings of a batch for as long as they last. */
 const withSettings = new WeakSet<Connection>()
 
+/** When it is lost, the next statement says so. Of its own ones the engine's pool keeps that up by itself. */
+const ignoreLoss = (connection: Connection) => !connection.isEngines && connection.on('error', ignore)
+const heedLoss = (connection: Connection) => !connection.isEngines && connection.removeListener('error', ignore)
+
 interface Sending {
   readonly statement: (sql: string) => Statement
   readonly answerMs: number
@@ -130,7 +134,7 @@ class PoolTransaction implements BatchTransaction {
     this.#connection = connection
     this.#sending = sending
     this.pipelined = connection.pipeline ?? false
-    connection.on('error', ignore) // lost: the next statement reports it
+    ignoreLoss(connection)
     this.#look = connection.isEngines && this.pipelined ? look : null
     if (this.#look !== null) this.carry = (statement) => (connection as Carrier).carry(statement)
     this.#first = this.#look === null ? this.#beginWith(sql, begun) : null
@@ -218,7 +222,7 @@ class PoolTransaction implements BatchTransaction {
   handOver(): HandedOver | null {
     if (this.#isOver || !this.pipelined) return null
     this.#isOver = true
-    this.#connection.removeListener('error', ignore)
+    heedLoss(this.#connection)
     return { connection: this.#connection, begun: this.#next }
   }
 
@@ -227,7 +231,7 @@ class PoolTransaction implements BatchTransaction {
     this.#isOver = true
     const isFree = this.#committed && this.#next === null
     if (isFree) {
-      this.#connection.removeListener('error', ignore)
+      heedLoss(this.#connection)
       this.#sending.kept.keep(this.#connection)
     } else {
       // it may still be told why it was lost
