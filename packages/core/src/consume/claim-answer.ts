@@ -15,8 +15,10 @@ export const snapshot = ['pg_snapshot_xmin(pg_current_snapshot())', 'pg_snapshot
 interface Answer {
   readonly schema: string
   readonly shape: Shape
-  /** Which of `page` `p` are taken. */
-  readonly taken: string
+  /** Which of `page` `p` are taken, or, of what `from` names, whether all of them are. */
+  readonly taken: { readonly of: 'each' | 'all'; readonly condition: string }
+  /** SQL of the lowest ready id; else it is looked up. */
+  readonly lowest?: string
   /** SQL of the highest id that was looked at, and of how many were. */
   readonly highest: string
   readonly looked: string
@@ -27,14 +29,19 @@ interface Answer {
 }
 
 /** The select at the end of a claim. */
-export function answer({ schema, shape, taken, highest, looked, blocked, from }: Answer): string {
-  const about = [highest, looked, `(${lowestReady(schema)})`, ...snapshot, isPaused(schema, '$1'), blocked]
+export function answer({ schema, shape, taken, lowest, highest, looked, blocked, from }: Answer): string {
+  const lowestOf = lowest ?? `(${lowestReady(schema)})`
+  const about = [highest, looked, lowestOf, ...snapshot, isPaused(schema, '$1'), blocked]
   const told = /* sql */ `pg_catalog.concat(${about.join(`, ',', `)}) as about`
+  const { of, condition } = taken
   // to build lists of one or two costs more than the rest of the claim
   if (shape === 'rows') {
-    return /* sql */ `select ${single}, a.about from (select ${told} from ${from} offset 0) a left join page p on ${taken}`
+    const asked = of === 'all' ? `, ${condition} as is_taken` : ''
+    return /* sql */ `select ${single}, a.about from (select ${told}${asked} from ${from} offset 0) a
+  left join page p on ${of === 'all' ? 'a.is_taken' : condition}`
   }
-  return /* sql */ `${packed(taken, 'null::text as about')} union all select null, ${told} from ${from}`
+  const where = of === 'all' ? `(select ${condition} from ${from})` : condition
+  return /* sql */ `${packed(where, 'null::text as about')} union all select null, ${told} from ${from}`
 }
 
 /** What {@link answer} tells about the page; what is null is empty. */
@@ -42,8 +49,7 @@ export function readAbout(about: string) {
   const [highest = '', looked = '', lowest = '', oldest = '', next = '', paused, ...blocked] = about.split(',')
   return {
     highestId: highest === '' ? null : BigInt(highest),
-    /** Null where nothing was claimed, since something was in the way. */
-    looked: looked === '' ? null : Number(looked),
+    looked: Number(looked),
     lowestId: lowest === '' ? null : BigInt(lowest),
     seen: { oldest: BigInt(oldest), next: BigInt(next), paused: paused === 't' },
     blockedKeys: blocked.filter((key) => key !== ''),

@@ -18,7 +18,7 @@ export const claimAny = (schema: string, shape: Shape, context: string | null) =
     limit $3
     for update skip locked
   )
-  ${answer({ schema, shape, taken: 'true', ...aboutPage, ...(context && { highest: highestOf(schema, context) }), blocked: `''` })}
+  ${answer({ schema, shape, taken: { of: 'each', condition: 'true' }, ...aboutPage, ...(context && { highest: highestOf(schema, context) }), blocked: `''` })}
 `
 
 const highestOf = (schema: string, context: string) => /* sql */ `coalesce(pg_catalog.max(p.id), (

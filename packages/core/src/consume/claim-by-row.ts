@@ -68,7 +68,7 @@ export const claimByRow = (schema: string, shape: Shape, context: string | null)
   ${answer({
     schema,
     shape,
-    taken: 'p.id not in (select u.id from untaken u)',
+    taken: { of: 'each', condition: 'p.id not in (select u.id from untaken u)' },
     ...(context === null ? aboutPage : aboutCandidates),
     blocked: blockedLanes,
   })}

@@ -5,7 +5,7 @@ import { readAbout, type Shape } from './claim-answer.js'
 import { claimAny } from './claim-any.js'
 import { claimByRow, olderOf } from './claim-by-row.js'
 import { claimDue } from './claim-due.js'
-import { claimOldest } from './claim-oldest.js'
+import { claimOldest, type Part } from './claim-oldest.js'
 import type { Half } from './claim-parts.js'
 import type { Running } from './ended.js'
 import { unpack } from './pack.js'
@@ -79,7 +79,7 @@ export class Claimer {
   readonly #listener: string
   readonly #order: OrderMode
   readonly #fresh: Shaped
-  readonly #oldest: Shaped
+  readonly #oldest: Readonly<Record<Part, Shaped>>
   readonly #due: Statement
   readonly #olderOf: Statement
 
@@ -95,21 +95,20 @@ export class Claimer {
     this.#order = order
     const claimFresh = order === 'row' ? claimByRow : claimAny
     this.#fresh = shaped((shape) => new Statement(claimFresh(schema, shape, context), statements))
-    this.#oldest = shaped((shape) => new Statement(claimOldest(schema, shape), statements))
+    const oldest = (part: Part) => shaped((shape) => new Statement(claimOldest(schema, shape, part), statements))
+    this.#oldest = { all: oldest('all'), half: oldest('half'), behind: oldest('behind') }
     this.#due = new Statement(claimDue(schema, context), statements)
     this.#olderOf = new Statement(olderOf(schema), statements)
   }
 
   /** In the order of each row: the oldest, where nothing is in their way; null where something is. */
   async oldest(db: Queryable, { above, limit, half, blocked }: Wanted): Promise<Claim | null> {
-    const { rows } = await this.#oldest[shapeFor(limit)].run(db, [
-      this.#listener,
-      above,
-      limit,
-      half,
-      numbersText(blocked),
-    ])
-    return toClaim(rows, limit, half)
+    const [part, ...of]: [Part, ...unknown[]] =
+      half !== null ? ['half', half] : blocked.length > 0 ? ['behind', numbersText(blocked)] : ['all']
+    const statement = this.#oldest[part][shapeFor(limit)]
+    const { rows } = await statement.run(db, [this.#listener, above, limit, ...of])
+    const claim = toClaim(rows, limit, half)
+    return claim.claimed.length === 0 && claim.highestId !== null ? null : claim
   }
 
   /** @param look among how many it may look for those that can be taken, where it has to look for them */
@@ -117,7 +116,7 @@ export class Claimer {
     const values: unknown[] = [this.#listener, above, limit, half]
     if (this.#order === 'row') values.push(numbersText(blocked), look)
     const { rows } = await this.#fresh[shapeFor(limit)].run(db, values)
-    return toClaim(rows, limit, half, this.#order === 'row' ? look : limit) as Claim
+    return toClaim(rows, limit, half, this.#order === 'row' ? look : limit)
   }
 
   /** Leaves out of a later page's claim the keys that have something older, which an earlier page did not see. */
@@ -149,11 +148,10 @@ export const seenIn = ({ oldest, next, paused }: ResultRow): Seen => ({
   paused,
 })
 
-/** @param most how many it might look at. @returns null where nothing was claimed, since something was in the way */
-function toClaim(rows: readonly ResultRow[], limit: number, half: Half, most = limit): Claim | null {
+/** @param most how many it might look at */
+function toClaim(rows: readonly ResultRow[], limit: number, half: Half, most = limit): Claim {
   // one tells about the page, or each of them
   const { looked, blockedKeys, lowestId, highestId, seen } = readAbout(rows.find(({ about }) => about !== null).about)
-  if (looked === null) return null
   const claimed = unpack(rows)
   // of a half that is ahead of the other, not all that are allowed are found among those that are looked at
   const full = looked >= (half === null ? most : most / 2) || claimed.length >= limit
