@@ -28,6 +28,8 @@ interface PgQuery {
   name: string | undefined
   readonly text: string
   query_timeout?: number
+  /** Where a program has told pg to ask for binary values. */
+  readonly binary?: boolean
   prepare(connection: Wire): void
   handleRowDescription(message: object): void
   handleDataRow(message: unknown): void
@@ -35,7 +37,7 @@ interface PgQuery {
   handleError(error: Error, connection: Wire): unknown
 }
 
-/** What the columns of a prepared statement are: each connection is asked once. */
+/** What the columns of a prepared statement are, where it has some: each connection is asked once. */
 const columnsOn = new WeakMap<Wire, Map<string, object>>()
 
 type Callback = (error: Error | null, result: unknown) => void
@@ -89,7 +91,7 @@ export class QueryBehind extends BaseQuery {
   /** Without asking what its columns are. False where that is not known yet. */
   #sendAgain(connection: Wire): boolean {
     const [name, values] = [this.#name, this.#values]
-    if (name === undefined || !values) return false
+    if (name === undefined || !values || this.binary) return false
     this.#columns = columnsOn.get(connection) ?? new Map()
     columnsOn.set(connection, this.#columns)
     const columns = this.#columns.get(name)

@@ -24,7 +24,7 @@ interface Answer {
   readonly looked: string
   /** Of the keys that are blocked, separated by commas. */
   readonly blocked: string
-  /** What the last three are columns of. */
+  /** What all of these are columns of. */
   readonly from: string
 }
 

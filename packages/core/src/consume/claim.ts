@@ -103,6 +103,7 @@ export class Claimer {
 
   /** In the order of each row: the oldest, where nothing is in their way; null where something is. */
   async oldest(db: Queryable, { above, limit, half, blocked }: Wanted): Promise<Claim | null> {
+    // nothing is passed over for a half
     const [part, ...of]: [Part, ...unknown[]] =
       half !== null ? ['half', half] : blocked.length > 0 ? ['behind', numbersText(blocked)] : ['all']
     const statement = this.#oldest[part][shapeFor(limit)]

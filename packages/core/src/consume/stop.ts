@@ -3,7 +3,7 @@ import { setMaxListeners } from 'node:events'
 /** What can tell that it is over. */
 export interface Abortable {
   readonly aborted: boolean
-  /** Calls `tell` when it is over; not where it is already. @returns what takes that back */
+  /** Calls `tell` when it is over, and never where it is already. @returns what takes that back */
   onAbort(tell: () => void): () => void
 }
 
@@ -36,13 +36,14 @@ export class Stop implements Abortable {
     if (this.#aborted) return
     this.#aborted = true
     this.#reason = reason
-    this.#controller?.abort(reason)
-    for (const tell of this.#tell) tell()
+    const told = [...this.#tell]
     this.#tell.clear()
+    this.#controller?.abort(reason)
+    for (const tell of told) tell()
   }
 
   onAbort(tell: () => void): () => void {
-    this.#tell.add(tell)
+    if (!this.#aborted) this.#tell.add(tell)
     return () => this.#tell.delete(tell)
   }
 

@@ -12,7 +12,7 @@ export function toMessage(
   stop: Stop,
   tx?: unknown,
 ): Message<unknown> {
-  const message: Message<unknown> = {
+  const message: Omit<Message<unknown>, 'signal'> = {
     id: stored.id,
     listener: name,
     channel,
@@ -20,7 +20,8 @@ export function toMessage(
     context: (stored.context === '{}' ? {} : JSON.parse(stored.context)) as Context,
     attempt: stored.attempts + 1,
     createdAt: stored.createdAt,
-    signal: stop.signal,
   }
-  return tx === undefined ? message : Object.assign(message, { tx })
+  // made when the handler asks for it
+  Object.defineProperty(message, 'signal', { enumerable: true, configurable: true, get: () => stop.signal })
+  return Object.assign(message as Message<unknown>, tx !== undefined && { tx })
 }
