@@ -40,6 +40,14 @@ interface PgQuery {
 /** What the columns of a prepared statement are, where it has some: each connection is asked once. */
 const columnsOn = new WeakMap<Wire, Map<string, object>>()
 
+function columnsOf(connection: Wire): Map<string, object> {
+  const known = columnsOn.get(connection)
+  if (known) return known
+  const none = new Map<string, object>()
+  columnsOn.set(connection, none)
+  return none
+}
+
 type Callback = (error: Error | null, result: unknown) => void
 
 const BaseQuery = pg.Query as unknown as new (
@@ -47,6 +55,9 @@ const BaseQuery = pg.Query as unknown as new (
   values: readonly unknown[] | undefined,
   callback: Callback,
 ) => PgQuery
+
+/** A value that is sent as it reads. */
+type Scalar = string | number | bigint | boolean | null
 
 /** A statement that others are sent in front of. */
 export interface SentBehind {
@@ -60,8 +71,8 @@ export interface SentBehind {
 export class QueryBehind extends BaseQuery {
   readonly #carried: readonly Carried[]
   readonly #name: string | undefined
-  /** As they are sent; null where some are not sent as they read. */
-  readonly #values: readonly (string | null)[] | null
+  /** Null where some are not sent as they read. */
+  readonly #values: readonly Scalar[] | null
   /** Where what the columns are is noted. */
   #columns: Map<string, object> | null = null
   /** How many are done. */
@@ -73,7 +84,7 @@ export class QueryBehind extends BaseQuery {
     this.#carried = carried
     this.#name = name
     this.name = name
-    this.#values = values.every(isScalar) ? values.map(asSent) : null
+    this.#values = values.every(isScalar) ? values : null
     if (query_timeout !== undefined) this.query_timeout = query_timeout
   }
 
@@ -92,8 +103,7 @@ export class QueryBehind extends BaseQuery {
   #sendAgain(connection: Wire): boolean {
     const [name, values] = [this.#name, this.#values]
     if (name === undefined || !values || this.binary) return false
-    this.#columns = columnsOn.get(connection) ?? new Map()
-    columnsOn.set(connection, this.#columns)
+    this.#columns = columnsOf(connection)
     const columns = this.#columns.get(name)
     if (!columns) return false
     this.handleRowDescription(columns)
@@ -131,17 +141,22 @@ export class QueryBehind extends BaseQuery {
   }
 }
 
-const isScalar = (value: unknown) => value === null || (typeof value !== 'object' && value !== undefined)
+const isScalar = (value: unknown): value is Scalar =>
+  value === null || (typeof value !== 'object' && value !== undefined)
 
-const asSent = (value: unknown) => (value === null ? null : String(value))
+interface Sent {
+  readonly name: string
+  readonly text: string
+  readonly values: readonly Scalar[]
+}
 
-function send({ name, text, values }: Pick<Carried, 'name' | 'text' | 'values'>, connection: Wire): void {
+function send({ name, text, values }: Sent, connection: Wire): void {
   const { parsedStatements, submittedNamedStatements } = connection
   if (parsedStatements[name] === undefined && submittedNamedStatements[name] === undefined) {
     connection.parse({ name, text })
     // for as long as the connection lasts: one on which something has failed is not used again
     submittedNamedStatements[name] = text
   }
-  connection.bind({ statement: name, values: values.map(asSent) })
+  connection.bind({ statement: name, values: values.map((value) => (value === null ? null : String(value))) })
   connection.execute({})
 }

@@ -1,5 +1,5 @@
 import { answer, type Shape } from './claim-answer.js'
-import { aboutPage, containing, isOfHalf, lockedBefore, nothingWaits } from './claim-parts.js'
+import { aboutPage, containing, isNotAmong, isOfHalf, lockedBefore, nothingWaits } from './claim-parts.js'
 import { raw } from './pack.js'
 
 const differ = (one: string, other: string) =>
@@ -80,7 +80,7 @@ const page = (schema: string) => /* sql */ `page as materialized (
       select ${raw}, coalesce(n.key, n.id) as lane, ${lockedBefore}
       from ${schema}.notification n
       where n.listener = $1 and not n.waiting and n.id > $2
-        and coalesce(n.key, n.id) not in (select pg_catalog.unnest($5::bigint[]))
+        and ${isNotAmong('$5')}
         and ${nothingWaits(schema)}
       order by n.id
       limit case when $4::bigint is null then $6::bigint else $6::bigint * 3::bigint end
@@ -99,7 +99,7 @@ const pageOfContext = (schema: string, context: string) => /* sql */ `candidate 
       select ${raw}, coalesce(n.key, n.id) as lane, ${lockedBefore}, ${nothingWaits(schema)} as is_clear
       from ${schema}.notification n
       where n.listener = $1 and not n.waiting and n.id > $2${containing('n', context)}
-        and coalesce(n.key, n.id) not in (select pg_catalog.unnest($5::bigint[]))
+        and ${isNotAmong('$5')}
       order by n.id
       limit case when $4::bigint is null then $6::bigint else $6::bigint * 3::bigint end
     ) n

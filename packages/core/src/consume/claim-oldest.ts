@@ -1,5 +1,5 @@
 import { answer, type Shape } from './claim-answer.js'
-import { isOfHalf, nothingWaits } from './claim-parts.js'
+import { isNotAmong, isOfHalf, nothingWaits } from './claim-parts.js'
 import { raw } from './pack.js'
 
 /** Which keys are looked at: all, those of one half, or all but some that are passed over. */
@@ -53,5 +53,5 @@ const scans: Readonly<Record<Part, (schema: string) => string>> = {
   all: (schema) => ready(schema, '$3'),
   // a half may have nothing: so no more than three times the limit is looked at for it
   half: (schema) => `${ready(schema, '$3::bigint * 3::bigint')} where ${isOfHalf} limit $3`,
-  behind: (schema) => ready(schema, '$3', ' and coalesce(n.key, n.id) not in (select pg_catalog.unnest($4::bigint[]))'),
+  behind: (schema) => ready(schema, '$3', ` and ${isNotAmong('$4')}`),
 }

@@ -23,6 +23,9 @@ export type Half = 0 | 1 | null
 // Ids of a listener may be all odd, where another one listens to the same table: so they are halved in blocks.
 export const isOfHalf = /* sql */ `($4::bigint is null or coalesce(n.key, n.id / 64::bigint) & 1::bigint = $4)`
 
+/** Its key is none of those in the parameter. */
+export const isNotAmong = (keys: string) => `coalesce(n.key, n.id) not in (select pg_catalog.unnest(${keys}::bigint[]))`
+
 /** A condition more, where the worker takes only what has a context. */
 export const containing = (row: string, context: string | null) =>
   context === null ? '' : ` and ${row}.context operator(pg_catalog.@>) ${literal(context)}::jsonb`

@@ -131,9 +131,7 @@ export class LeasedBatches implements BatchSource {
 
   async #run(running: Running): Promise<void> {
     const { stop } = this.#options
-    const giveUp = () => running.abort.abort()
-    if (stop.abort.aborted) giveUp()
-    const isOver = stop.abort.onAbort(giveUp)
+    const isOver = running.abort.follow(stop.abort)
     try {
       const attempted = await this.#attempt(running.call, running.abort)
       // given up on: it goes back unharmed, see end()

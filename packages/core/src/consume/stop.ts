@@ -47,6 +47,13 @@ export class Stop implements Abortable {
     return () => this.#tell.delete(tell)
   }
 
+  /** Aborts when the other one does, for the same reason. @returns what takes that back */
+  follow(other: Stop): () => void {
+    const passOn = () => this.abort(other.reason)
+    if (other.aborted) passOn()
+    return other.onAbort(passOn)
+  }
+
   #newController(): AbortController {
     const controller = new AbortController()
     // handlers add theirs, as many as run at once: past ten, Node would take that for a leak

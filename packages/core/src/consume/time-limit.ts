@@ -11,9 +11,7 @@ export async function withinTimeLimit<T>(
   work: (own: Stop) => T,
 ): Promise<Awaited<T>> {
   const own = new Stop()
-  const passOn = () => own.abort(outer.reason)
-  if (outer.aborted) passOn()
-  const isOver = outer.onAbort(passOn)
+  const isOver = own.follow(outer)
   let timer: NodeJS.Timeout | undefined
   const tooLong = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {

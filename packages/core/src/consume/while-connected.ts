@@ -13,9 +13,7 @@ export async function whileConnected<T>(
   work: (stop: StopSignals) => Promise<T>,
 ): Promise<T> {
   const abort = new Stop()
-  const giveUp = () => abort.abort()
-  if (worker.abort.aborted) giveUp()
-  const isOver = [worker.abort.onAbort(giveUp), transaction.onLost(giveUp)]
+  const isOver = [abort.follow(worker.abort), transaction.onLost(() => abort.abort())]
   try {
     return await work({ draining: worker.draining, abort })
   } finally {
