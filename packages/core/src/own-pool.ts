@@ -102,6 +102,20 @@ class OneWriteClient extends pg.Client implements Carrier {
     })
   }
 
+  holdBack(): () => void {
+    const stream = this.#stream
+    stream.cork()
+    let isHeld = true
+    return () => {
+      if (isHeld) stream.uncork()
+      isHeld = false
+    }
+  }
+
+  get #stream(): Duplex {
+    return (this as unknown as { readonly connection: { readonly stream: Duplex } }).connection.stream
+  }
+
   /** Sends the statement, and in front of it what it is to carry. */
   #sendBehind(statement: SentBehind): Promise<unknown> {
     const carried = this.#carried
@@ -126,7 +140,7 @@ class OneWriteClient extends pg.Client implements Carrier {
   #hold(): void {
     if (this.#isHeld) return
     this.#isHeld = true
-    const { stream } = (this as unknown as { readonly connection: { readonly stream: Duplex } }).connection
+    const stream = this.#stream
     stream.cork()
     // after all that follows without waiting for anything from outside
     process.nextTick(() => {

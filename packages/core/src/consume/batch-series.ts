@@ -90,6 +90,23 @@ export class BatchSeries {
     }
   }
 
+  /** Makes up the next claim. @returns a function that sends it, to be called in any case; null where that cannot be */
+  prepare(): (() => void) | null {
+    const send = this.#intake.holdBack()
+    if (!send) return null
+    const next = this.#intake.claim(this.#size.current)
+    this.#next = next
+    let isSent = false
+    next.catch(() => {
+      // its connection was lost in the meantime: it is made up anew on another one
+      if (!isSent && this.#next === next) this.#next = null
+    })
+    return () => {
+      isSent = true
+      send()
+    }
+  }
+
   /** Call when a batch has failed. */
   forget(): void {
     this.#intake.forget()
@@ -140,7 +157,9 @@ export class BatchSeries {
     return whileConnected(transaction, this.#options.stop, (stop) =>
       this.#turn.take(stop.draining, async () => {
         const begun = performance.now()
-        const outcome = await handle.call(this, transaction, notifications, stop)
+        const handling = handle.call(this, transaction, notifications, stop)
+        this.#options.onWork()
+        const outcome = await handling
         this.#took(transaction, notifications.length, performance.now() - begun)
         return outcome
       }),

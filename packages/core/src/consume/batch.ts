@@ -25,7 +25,7 @@ export interface BatchOptions {
   readonly allowance: Allowance | null
   /** Called when there is more than one claim takes. */
   readonly onMore: () => void
-  /** Called when something was claimed, before its handlers run. */
+  /** Called when handlers have begun that run while their batch is claimed. */
   readonly onWork: () => void
 }
 
@@ -50,6 +50,11 @@ export interface BatchSource {
   readonly lastCount: number
   /** Claims the next batch. */
   next(): Promise<BatchResult>
+  /**
+   * Makes up the claim of the next batch while there is nothing else to do. @returns a function that sends it, to be called
+   * before {@link next}; null where that cannot be
+   */
+  prepare(): (() => void) | null
   /** Something that waits is due in so many milliseconds. */
   retryIn(milliseconds: number): void
   /** Call when {@link next} has failed: what it knew of the database may not be so. */
@@ -103,10 +108,14 @@ export class Batches implements BatchSource {
 
   /** Claims a batch, or, where they are many and quickly handled, batch after batch. */
   async next(): Promise<BatchResult> {
-    if (this.#isTimeForTwos) return this.#inTwos()
+    if (this.#isTimeForTwos && !this.#series.hasNext) return this.#inTwos()
     this.#oneByOne--
     // a batch of all keys would be in the way of both halves
     return this.#series.next(null, () => !this.#isTimeForTwos)
+  }
+
+  prepare(): (() => void) | null {
+    return this.#series.prepare()
   }
 
   get #isTimeForTwos(): boolean {

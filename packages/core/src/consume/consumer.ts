@@ -1,8 +1,9 @@
 import { setTimeout as pass } from 'node:timers/promises'
 import { reconnectBackoff } from './backoff.js'
 import { Batches, type BatchOptions, type BatchResult, type BatchSource, isWork } from './batch.js'
+import { keptMs } from './kept-connection.js'
 import { LeasedBatches } from './leased-batches.js'
-import { Signal } from './signal.js'
+import { longestTimeout, Signal } from './signal.js'
 import type { Asleep, WakeLine } from './wake.js'
 import type { Writers } from './writers.js'
 
@@ -22,13 +23,20 @@ const gatherMs = (count: number) => Math.min(Math.max(count / 2, flowMs), 25)
 // How long what a writer stored before we fell asleep may wait after its commit, where that writer took long.
 const longestLookMs = 250
 
+/**
+ * Who has worked within so many milliseconds sleeps with its next claim made up, so that it has only to be sent: to make it up
+ * takes half as long as the server takes for it, after a sleep. The time for its answer runs meanwhile, and most of it is left.
+ */
+const preparedMs = (answerMs: number) => Math.min(keptMs, answerMs / 3)
+
 /** How often others are told that there is more than one claim takes, in milliseconds. */
 const betweenWakesMs = 100
 
 /**
  * Consumes the notifications of one listener in one worker, until it is stopped.
  *
- *   drain: batch after batch ─► nothing left, or paused ─► sleep: by NOTIFY, next retry, slow poll ─► drain …
+ *   drain: batch after batch ─► nothing left, or paused ─► sleep, with the next claim made up ─► drain …
+ *                                                          until NOTIFY, next retry, slow poll
  */
 export class Consumer {
   readonly #options: ConsumerOptions
@@ -52,7 +60,7 @@ export class Consumer {
       sweepMs: options.pollMs,
       allowance: null,
       onMore: () => this.#wakeOthersSoon(),
-      onWork: () => this.#wakeUpSoon(),
+      onWork: () => this.#wakeUp(),
     }
     const onFree = () => this.#signal.set()
     this.#batches = leaseMs === null ? new Batches(batches) : new LeasedBatches({ ...batches, onFree }, leaseMs)
@@ -130,16 +138,20 @@ export class Consumer {
     // who is not declared asleep is not woken for each change; resume() notifies in any case
     if (this.#paused) return this.#signal.wait(this.#options.pollMs)
     const asleep = this.#sleepsByNotify ? await this.#options.line.fallAsleep(this.#name) : null
-    if (!asleep) return this.#signal.wait(this.#timeToSleep())
+    if (!asleep) return this.#wait()
     this.#asleep = asleep
     // it stays declared until the first claim has been made: the claim comes first
-    if (await this.#nothingLeft(asleep)) await this.#signal.wait(this.#timeToSleep())
+    if (await this.#nothingLeft(asleep)) await this.#wait()
   }
 
-  /** Handlers come first: they have waited for it, and nobody waits for this. */
-  #wakeUpSoon(): void {
-    const asleep = this.#asleep
-    if (asleep) setImmediate(() => this.#asleep === asleep && this.#wakeUp())
+  /** Until it is told, or it is time to look. */
+  async #wait(): Promise<void> {
+    const longest = preparedMs(this.#options.statements.answerMs)
+    const isUsual = this.#blockedRounds === 0 && this.#batches.untilRetry === null
+    const isActive = performance.now() - this.#lastWorkAt < longest
+    const send = isUsual && isActive ? this.#batches.prepare() : null
+    await this.#signal.wait(Math.min(this.#timeToSleep(), send ? longest : longestTimeout))
+    send?.()
   }
 
   #wakeUp(): void {

@@ -25,6 +25,7 @@ export class Intake {
   readonly #gathering: Gathering | null
   /** Null where nobody asks for the version of what is stored. */
   readonly #versions: StoredVersions | null
+  #heldBackUntil = 0
 
   /** @param leader the worker's other intake, which sees to all that is not fresh */
   constructor(options: BatchOptions, transactions: TransactionSource, settler: Settler, leader?: Intake) {
@@ -53,6 +54,16 @@ export class Intake {
   /** When the next retry is due, as far as this worker knows. */
   get nextRetry(): NextRetry {
     return this.#claims.nextRetry
+  }
+
+  /** Keeps back what the next claim sends. @returns a function that sends it, to be called in any case; null where that cannot be */
+  holdBack(): (() => void) | null {
+    const send = this.#gathering ? null : this.#transactions.holdBack?.()
+    if (!send) return null
+    return () => {
+      send()
+      this.#heldBackUntil = performance.now()
+    }
   }
 
   /**
@@ -86,8 +97,7 @@ export class Intake {
       const instead = await this.#insteadOf(batch, transaction)
       if (instead) return instead
       claimed = { ...(this.#versions ? await this.#versions.noted(transaction, batch) : batch), transaction }
-      this.#tellClaimed(batch.notifications.length, performance.now() - begun)
-      this.#options.onWork()
+      this.#tellClaimed(batch.notifications.length, performance.now() - Math.max(begun, this.#heldBackUntil))
       return claimed
     } finally {
       if (!claimed) transaction.end()

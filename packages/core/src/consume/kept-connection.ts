@@ -1,7 +1,7 @@
 import type { Connection } from '../database.js'
 
 /** How long a connection is kept for what comes next, in milliseconds. */
-const keptMs = 10_000
+export const keptMs = 10_000
 
 /**
  * The connection of the last batch, kept for the next one: to take one from a pool and to give it back takes longer than a
@@ -18,6 +18,11 @@ export class KeptConnection {
     this.#connection = null
     connection?.removeListener('error', this.#lost)
     return connection
+  }
+
+  /** Keeps back what is sent on it from now on. @returns a function that sends it; null where none is kept */
+  holdBack(): (() => void) | null {
+    return this.#connection?.holdBack?.() ?? null
   }
 
   /** Keeps it, or gives it back to its pool. */

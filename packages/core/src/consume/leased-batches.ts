@@ -70,6 +70,11 @@ export class LeasedBatches implements BatchSource {
     return this.#running.size === 0
   }
 
+  /** It is claimed in a transaction that is over before handlers begin, and others may run meanwhile. */
+  prepare(): null {
+    return null
+  }
+
   /** Claims and leases as many as there are free slots, and begins their handlers. */
   async next(): Promise<BatchResult> {
     const { batch, concurrency } = this.#options.listener.consume

@@ -74,6 +74,8 @@ export const packedWaiting = /* sql */ `select ${list(restOfWaiting)} from page 
 
 /** The notifications in the column `claimed`, oldest first. */
 export function unpack(rows: readonly ResultRow[]): Claimed[] {
+  const [first] = rows
+  if (rows.length === 1) return first.claimed === null ? [] : unpackText(first.claimed)
   const lists = rows.flatMap(({ claimed }) => (claimed === null ? [] : [unpackText(claimed)]))
   const claimed = lists.sort(([a], [b]) => byId(a as Claimed, b as Claimed)).flat()
   // a list goes on behind one that came in a row of its own
@@ -83,17 +85,45 @@ export function unpack(rows: readonly ResultRow[]): Claimed[] {
 const byId = (a: Claimed, b: Claimed) => (a.id < b.id ? -1 : 1)
 
 function unpackText(text: string): Claimed[] {
-  const lists = text.split(betweenColumns).map((column) => column.split(betweenNotifications))
-  const [ids = [], keys = [], operations = [], times = [], rests = [], olds = [], news = []] = lists
-  return ids.map((id, index) => ({
+  const columns = text.split(betweenColumns) as Columns<string>
+  if (!columns[0].includes(betweenNotifications)) return [unpackOne(...columns)]
+  const lists = columns.map((column) => column.split(betweenNotifications)) as Columns<string[]>
+  const [ids, keys, operations, times, rests, olds, news] = lists
+  const at = (list: string[], index: number) => list[index] as string
+  return ids.map((id, index) =>
+    unpackOne(
+      id,
+      at(keys, index),
+      at(operations, index),
+      at(times, index),
+      at(rests, index),
+      at(olds, index),
+      at(news, index),
+    ),
+  )
+}
+
+/** Of each of {@link columns}. */
+type Columns<Each> = [id: Each, key: Each, operation: Each, seconds: Each, rest: Each, old: Each, now: Each]
+
+function unpackOne(
+  id: string,
+  key: string,
+  operation: string,
+  seconds: string,
+  rest: string,
+  old: string,
+  now: string,
+): Claimed {
+  return {
     id: BigInt(id),
-    key: keys[index] || null,
-    operation: operations[index] as string,
-    old: olds[index] || null,
-    new: news[index] || null,
-    createdAt: new Date(Math.floor(Math.round(Number(times[index]) * 1_000_000) / 1000)),
-    ...(rests[index] ? unpackRest(rests[index]) : nothingElse),
-  }))
+    key: key || null,
+    operation,
+    old: old || null,
+    new: now || null,
+    createdAt: new Date(Math.floor(Math.round(Number(seconds) * 1_000_000) / 1000)),
+    ...(rest ? unpackRest(rest) : nothingElse),
+  }
 }
 
 const nothingElse = {

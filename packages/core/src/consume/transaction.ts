@@ -20,6 +20,11 @@ export interface TransactionSource {
    * @param after whose commit has been sent: on its connection, right behind that, where it can still be had
    */
   begin(beginning: Beginning, after?: BatchTransaction | null): Promise<BatchTransaction>
+  /**
+   * Keeps back what the next transaction sends. @returns a function that sends it, to be called in any case; null where there is
+   * no connection at hand for it
+   */
+  holdBack?(): (() => void) | null
   /** Call when no other transaction is going to begin. */
   end?(): void
 }
@@ -91,6 +96,7 @@ export function poolTransactions(pool: Pool, answerMs: number): TransactionSourc
       const on = after?.handOver() ?? { connection: kept.take() ?? (await pool.connect()), begun: null }
       return PoolTransaction.begin(on, beginning, sending)
     },
+    holdBack: () => kept.holdBack(),
     end: () => kept.end(),
   }
 }
