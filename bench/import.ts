@@ -38,7 +38,7 @@ interface Import {
 }
 
 async function timeFigure(stage: Stage, name: string, { imported, beside, against }: Import): Promise<Figure> {
-  const runs = stage.size(15, 3)
+  const runs = stage.size(9, 3)
   const times = async (specifiers: string[]) => {
     const measured: number[] = []
     for (let run = 0; run < runs; run++) measured.push(await importOnce('time', specifiers))

@@ -16,7 +16,7 @@ export const latency: Benchmark = {
   name: 'latency',
   about: `commit until the handler starts, idle worker, p50 and p99; against ${graphileWorker}, one job at a time`,
   async run(stage) {
-    const samples = stage.size(1_500, 200)
+    const samples = stage.size(1_000, 200)
     await using database = await migratedDatabase(stage.serverUrl)
     const prisma = mediaClient(database.url)
     const client = new pg.Client(database.url)
