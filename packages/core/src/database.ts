@@ -51,7 +51,7 @@ export interface Connection extends Queryable, MayCarry {
   readonly pipeline?: boolean
   /** Whether only the engine's batches use it: settings may last as long as it does. */
   readonly isEngines?: boolean
-  /** Keeps back what is sent from now on. @returns a function that sends it, and whatever follows at once */
+  /** Keeps back what is sent from now on. @returns a function that sends it, and whatever follows at once; to be called once */
   readonly holdBack?: () => () => void
   /** Tells that the connection was lost while no statement was running. With no handler, Node ends the process. */
   on(event: 'error', handler: (error: Error) => void): unknown

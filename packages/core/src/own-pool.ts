@@ -105,11 +105,7 @@ class OneWriteClient extends pg.Client implements Carrier {
   holdBack(): () => void {
     const stream = this.#stream
     stream.cork()
-    let isHeld = true
-    return () => {
-      if (isHeld) stream.uncork()
-      isHeld = false
-    }
+    return () => stream.uncork()
   }
 
   get #stream(): Duplex {

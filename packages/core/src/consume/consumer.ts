@@ -3,7 +3,7 @@ import { reconnectBackoff } from './backoff.js'
 import { Batches, type BatchOptions, type BatchResult, type BatchSource, isWork } from './batch.js'
 import { keptMs } from './kept-connection.js'
 import { LeasedBatches } from './leased-batches.js'
-import { longestTimeout, Signal } from './signal.js'
+import { Signal } from './signal.js'
 import type { Asleep, WakeLine } from './wake.js'
 import type { Writers } from './writers.js'
 
@@ -150,7 +150,7 @@ export class Consumer {
     const isUsual = this.#blockedRounds === 0 && this.#batches.untilRetry === null
     const isActive = performance.now() - this.#lastWorkAt < longest
     const send = isUsual && isActive ? this.#batches.prepare() : null
-    await this.#signal.wait(Math.min(this.#timeToSleep(), send ? longest : longestTimeout))
+    await this.#signal.wait(Math.min(this.#timeToSleep(), send ? longest : Number.POSITIVE_INFINITY))
     send?.()
   }
 
