@@ -4,6 +4,7 @@ import type { Database } from './database.ts'
 const moreIsBetter = {
   'changes/s': true,
   'rows/s': true,
+  'hashes/s': true,
   tps: true,
   s: false,
   ms: false,

@@ -10,10 +10,13 @@ export interface Hasher {
   kill(): void
 }
 
-/** @param rounds of hashing for each change */
-export async function startHasher(url: string, rounds: number): Promise<Hasher> {
+/**
+ * @param rounds of hashing for each change
+ * @param url of the database whose changes it handles; null: it only hashes
+ */
+export async function startHasher(rounds: number, url: string | null): Promise<Hasher> {
   const program = fileURLToPath(new URL('./hashing-worker.ts', import.meta.url))
-  const child = fork(program, [url, String(rounds)], { stdio: 'inherit' })
+  const child = fork(program, [String(rounds), ...(url === null ? [] : [url])], { stdio: 'inherit' })
   const ended = once(child, 'exit').then(([code]) => {
     throw new Error(`The worker process ended with ${code}.`)
   })

@@ -1,9 +1,9 @@
 import { pbkdf2Sync } from 'node:crypto'
 import { setTimeout as pass } from 'node:timers/promises'
-import type { Benchmark, Stage } from './benchmark.ts'
-import { compare } from './compare.ts'
+import type { Benchmark, Figure, Stage, Unit } from './benchmark.ts'
+import { type Comparison, compare } from './compare.ts'
 import { copyOf, type Database } from './database.ts'
-import { startHasher } from './hasher.ts'
+import { type Hasher, startHasher } from './hasher.ts'
 import { perSecond, rounded } from './statistics.ts'
 import { expectStored } from './stored.ts'
 
@@ -15,22 +15,19 @@ export const processes: Benchmark = {
     const seconds = stage.size(4, 1)
     const backlog = await stage.backlog(Math.max(8_000, stage.size(20_000, 20_000)))
     const rounds = roundsOf(1)
-    const sides = {
-      ours: () => rateOf(stage, backlog, 2, seconds, rounds),
-      theirs: () => rateOf(stage, backlog, 1, seconds, rounds),
-    }
-    const { ours, ratio } = await compare(stage, sides, 'per second')
-    return [
-      {
-        name: 'processes',
-        value: rounded(ours),
-        unit: 'changes/s',
-        against: 'one process',
-        ratio: rounded(ratio, 3),
-        goal: 1.8,
-      },
-    ]
+    const ours = await compare(stage, twoAgainstOne(handling(stage, backlog, seconds, rounds)), 'per second')
+    const floor = await compare(stage, twoAgainstOne(hashing(seconds / 2, rounds)), 'hashes per second')
+    return [{ ...figure('processes', 'changes/s', ours), goal: 1.8 }, figure('processes-bare', 'hashes/s', floor)]
   },
+}
+
+const twoAgainstOne = (rateOf: (count: number) => Promise<number>) => ({
+  ours: () => rateOf(2),
+  theirs: () => rateOf(1),
+})
+
+function figure(name: string, unit: Unit, { ours, ratio }: Comparison): Figure {
+  return { name, value: rounded(ours), unit, against: 'one process', ratio: rounded(ratio, 3) }
 }
 
 /** How many rounds of hashing take so many milliseconds here, when nothing else runs. */
@@ -41,28 +38,32 @@ function roundsOf(milliseconds: number): number {
   return Math.round((measured * milliseconds) / (performance.now() - begun))
 }
 
-/** @returns changes handled per second by so many processes together, from when all of them begin until they are told to stop */
-async function rateOf(
-  stage: Stage,
-  backlog: Database,
-  count: number,
-  seconds: number,
-  rounds: number,
-): Promise<number> {
+/** Changes handled per second by so many processes together. */
+const handling = (stage: Stage, backlog: Database, seconds: number, rounds: number) => async (count: number) => {
   await using copy = await copyOf(stage.serverUrl, backlog)
   const { rows } = await copy.pool.query('select count(*)::int as stored from pgpubsub.notification')
-  const hashers = await Promise.all(Array.from({ length: count }, () => startHasher(copy.url, rounds)))
+  const { handled, rate } = await hashFor(seconds, count, () => startHasher(rounds, copy.url))
+  // what two of them had handled would be counted twice, and deleted once
+  await expectStored(copy, rows[0].stored - handled)
+  if (handled >= rows[0].stored) throw new Error('Everything was handled before the time was over.')
+  return rate
+}
+
+/** The floor of it: processes that hash as much, and have nothing to do with a queue. */
+const hashing = (seconds: number, rounds: number) => async (count: number) =>
+  (await hashFor(seconds, count, () => startHasher(rounds, null))).rate
+
+/** So many processes, from when all of them begin until they are told to stop. */
+async function hashFor(seconds: number, count: number, start: () => Promise<Hasher>) {
+  const hashers = await Promise.all(Array.from({ length: count }, start))
   try {
     const begun = performance.now()
     for (const hasher of hashers) hasher.begin()
     await pass(seconds * 1000)
-    const handled = await Promise.all(hashers.map((hasher) => hasher.end()))
+    const each = await Promise.all(hashers.map((hasher) => hasher.end()))
     const milliseconds = performance.now() - begun
-    const sum = handled.reduce((all, one) => all + one, 0)
-    // what two of them had handled would be counted twice, and deleted once
-    await expectStored(copy, rows[0].stored - sum)
-    if (sum >= rows[0].stored) throw new Error('Everything was handled before the time was over.')
-    return perSecond(sum, milliseconds)
+    const handled = each.reduce((sum, one) => sum + one, 0)
+    return { handled, rate: perSecond(handled, milliseconds) }
   } finally {
     for (const hasher of hashers) hasher.kill()
   }
