@@ -238,3 +238,23 @@ test('what is handed back while a worker falls asleep does not wait for the slow
   await handBack
   await vi.waitFor(() => expect(done).toEqual([1]), { timeout: 10_000 })
 })
+
+test('a writer asks who sleeps only when its lock on the notifications can be seen', async ({ database }) => {
+  const done: number[] = []
+  const [engine] = await engines(database, 1, ({ new: item }) => void done.push(item?.id ?? 0))
+  // it lets workers claim, and holds up writers in front of their insert
+  const other = await database.pool.connect()
+  await other.query('begin; lock table pgpubsub.notification in share mode')
+  const writing = database.sql('insert into item values (1, 0)')
+  const exists = async (what: string) => (await database.sql(`select from ${what}`)).length > 0
+  const until = (what: string) => vi.waitFor(async () => expect(await exists(what)).toBe(true), { timeout: 10_000 })
+  await until(`pg_locks where relation = 'pgpubsub.notification'::regclass and not granted`)
+  await engine?.listen()
+  await untilAsleep(database)
+  await until(`pg_stat_activity where datname = current_database()
+    and application_name = 'pgpubsub listen' and state = 'idle' and query like '%until_retry%'`)
+  await other.query('commit')
+  other.release()
+  await writing
+  await vi.waitFor(() => expect(done).toEqual([1]), { timeout: 10_000 })
+})

@@ -17,11 +17,11 @@ import { currentWriters, type Writers } from './writers.js'
  *              │                                                                             │ none is left
  *              └───── NOTIFY, retry due, slow poll ◄── wait ◄── claim finds nothing ◄────────┘
  *
- *   writer: insert ─► try the same lock exclusively ─► had it: nobody sleeps, free it. Not had: NOTIFY at commit
+ *   writer: begin the insert ─► try the same lock exclusively ─► had it: nobody sleeps, free it. Not had: NOTIFY at commit
  *
- * A writer that tried before the worker had the lock has inserted before, so it holds a write lock on the notification
- * table until it ends, and becomes visible before it lets go of it. So either the worker sees it writing, or its claim
- * sees the row. Writers that come later find the lock taken, and notify.
+ * A writer that tried before the worker had the lock has begun its insert before, so it holds a write lock on the
+ * notification table until it ends, and becomes visible before it lets go of it. So either the worker sees it writing, or
+ * its claim sees the row. Writers that come later find the lock taken, and notify.
  */
 
 /** A listener that has declared itself asleep. */

@@ -10,6 +10,7 @@ import {
   keyByColumn,
   keyOf,
   noKey,
+  onceWoken,
   type RowOperation,
   rowsOf,
   rowType,
@@ -18,7 +19,9 @@ import {
   storedValues,
   toRowType,
   unlessMuted,
+  unlessMutedReadContext,
   wakeUp,
+  writerContext,
 } from './notification.js'
 import type { Table } from './table.js'
 
@@ -76,17 +79,17 @@ function truncation(engine: Engine, definition: ListenerDefinition): string {
 end`
 }
 
-/** Stores the change, or sends it. */
+/** Stores the change and wakes who handles it, or sends it. */
 function publishing(engine: Engine, definition: ListenerDefinition, table: Table, operation: RowOperation): string {
   const named: StoredNamed = {
     row: (row) => `${row}_row`,
     key: definition.order === 'row' ? 'row_key' : 'null',
+    context: writerContext.stored,
   }
   if (definition.delivery === 'broadcast') return broadcastChange(engine, definition, table, operation, named)
   return /* sql */ `insert into ${engine.schema}.notification (${storedNames(definition, operation)})
-  values (
-    ${storedValues(engine, definition, table, operation, named).join(',\n    ')}
-  );${wakeUp(engine, definition)}`
+  select
+    ${storedValues(engine, definition, table, operation, named).join(',\n    ')}${onceWoken(engine, definition)};`
 }
 
 function ofRow(engine: Engine, definition: ListenerDefinition, table: Table, operation: RowOperation): string {
@@ -100,7 +103,8 @@ function ofRow(engine: Engine, definition: ListenerDefinition, table: Table, ope
   const isKeyed = definition.order === 'row' && definition.delivery === 'durable'
   return /* sql */ `declare
 ${rows.map((row) => `  ${row}_row ${rowType(definition)};`).join('\n')}${isKeyed ? '\n  row_key bigint;' : ''}
-begin${unlessMuted(engine, returned)}
+  ${writerContext.declaration}
+begin${unlessMutedReadContext(engine, returned)}
   begin${isKeyed ? `\n    row_key := ${key};` : ''}
 ${assigned((row) => `${toRowType(definition)}(${row})`)}
   exception when others then${isKeyed ? `\n    row_key := ${keyByColumn(engine, definition, table, rows[0] as string)};` : ''}

@@ -97,6 +97,21 @@ export const unlessMuted = ({ schema }: Engine, returned: string) => `
     return ${returned};
   end if;`
 
+/** Where the function of a row trigger keeps the context of a writer that has one. */
+export const writerContext = {
+  declaration: 'writer_context jsonb;',
+  stored: `coalesce(writer_context, '{}')`,
+}
+
+/**
+ * The same as {@link unlessMuted}, and the context is read. Most writers are not muted and have none: they pay for one question,
+ * and not for looking up functions that they do not call.
+ */
+export const unlessMutedReadContext = (engine: Engine, returned: string) => `
+  if ${setting} <> '' then${unlessMuted(engine, returned).replaceAll('\n', '\n  ')}
+    writer_context := ${engine.schema}.context_of(${setting});
+  end if;`
+
 export const contextOf = ({ schema }: Engine) =>
   `case when coalesce(${setting}, '') = '' then '{}' else ${schema}.context_of(${setting}) end`
 
@@ -113,20 +128,43 @@ function storedPart({ stored }: ListenerDefinition, table: Table): string {
   }
 }
 
+// locked and unlocked in one expression: a cancelled statement must not leave the session with the lock
+const nobodySleeps = (asleep: string) => `pg_try_advisory_lock(${asleep}) then pg_advisory_unlock(${asleep})`
+
+/** How a listener's workers are told, and what knows whether one of them sleeps. */
+const wakingOf = ({ name, schema }: Engine, { name: listener }: ListenerDefinition) => ({
+  notify: `pg_notify(${literal(name)}, ${literal(listener)})`,
+  asleep: `${schema}.asleep_key(${literal(listener)})`,
+})
+
 /** After the insert, never before: a worker that falls asleep in between sees this transaction writing, and waits. */
-export function wakeUp({ name, schema }: Engine, { name: listener, wake }: ListenerDefinition): string {
-  const notify = `perform pg_notify(${literal(name)}, ${literal(listener)});`
-  const asleep = `${schema}.asleep_key(${literal(listener)})`
-  switch (wake) {
+export function wakeUp(engine: Engine, definition: ListenerDefinition): string {
+  const { notify, asleep } = wakingOf(engine, definition)
+  switch (definition.wake) {
     case 'never':
       return ''
     case 'always':
-      return `\n  ${notify}`
+      return `\n  perform ${notify};`
     case 'idle':
-      // locked and unlocked in one expression: a cancelled statement must not leave the session with the lock
       return `
-  if (case when pg_try_advisory_lock(${asleep}) then not pg_advisory_unlock(${asleep}) else true end) then
-    ${notify}
+  if not (case when ${nobodySleeps(asleep)} else false end) then
+    perform ${notify};
   end if;`
+  }
+}
+
+/**
+ * The same as a condition of the insert itself, which costs less than a statement, and is true whatever is answered. The insert
+ * has its lock on the table before it asks: that lock is what a worker sees that falls asleep.
+ */
+export function onceWoken(engine: Engine, definition: ListenerDefinition): string {
+  const { notify, asleep } = wakingOf(engine, definition)
+  switch (definition.wake) {
+    case 'never':
+      return ''
+    case 'always':
+      return `\n  where ${notify}::text is not null`
+    case 'idle':
+      return `\n  where case when ${nobodySleeps(asleep)} else ${notify}::text is not null end is not null`
   }
 }
