@@ -23,7 +23,7 @@ async function fanoutFigures(stage: Stage): Promise<Figure[]> {
   const cost = (listeners: number) => () => costOf(database, listeners, stored)
   await cost(20)()
   // they differ by little: three rounds would tell more of the machine
-  const often = { ...stage, rounds: stage.rounds * 3 }
+  const often = { ...stage, rounds: stage.rounds * 2 }
   const [five, twenty] = (await compareAll(often, [cost(5), cost(20)], cost(1), 'µs')) as [Comparison, Comparison]
   const told = (listeners: number, value: number, ratio: number, goal?: number): Figure => {
     const name = `fanout-${listeners}`

@@ -17,7 +17,7 @@ export const pinned: Benchmark = {
   about: `${writtenPerSecond} changes/s for 3 minutes while a transaction is held open, then bursts; against the same without it`,
   async run(stage) {
     const seconds = stage.size(180, 5)
-    const burst = stage.size(50_000, 5_000)
+    const burst = stage.size(40_000, 5_000)
     await using held = await startSide(stage, burst)
     await using free = await startSide(stage, burst)
     await using _reader = await holdTransaction(held, 'select from media limit 1')

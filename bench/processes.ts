@@ -12,7 +12,7 @@ export const processes: Benchmark = {
   name: 'processes',
   about: 'a handler that needs 1 ms of CPU, in two processes; against one process',
   async run(stage) {
-    const seconds = stage.size(4, 1)
+    const seconds = stage.size(3, 1)
     const backlog = await stage.backlog(Math.max(8_000, stage.size(20_000, 20_000)))
     const rounds = roundsOf(1)
     const ours = await compare(stage, twoAgainstOne(handling(stage, backlog, seconds, rounds)), 'per second')
