@@ -1,5 +1,5 @@
 import { PubSub, type PubSubOptions, silentLogger, type TableListenerOptions } from '@pgpubsub/core'
-import { asleep, untilAsleep } from './support/asleep.ts'
+import { asleep, untilAsleep, untilFastAsleep } from './support/asleep.ts'
 import { countingPool, passing } from './support/counting-pool.ts'
 import { gate } from './support/gate.ts'
 import { createItems, holdItems, type ItemChange, noPoll, onItem } from './support/items.ts'
@@ -115,7 +115,7 @@ test('a worker whose claim came back full wakes the ones that sleep', async ({ d
   })
   await all[0]?.install()
   await all[1]?.listen()
-  await untilAsleep(database)
+  await untilFastAsleep(database)
   // written past the trigger: only the first worker's claim tells the second
   await database.sql(`insert into pgpubsub.notification (listener, operation, new, context)
     select 'items', 'insert', jsonb_build_object('id', id, 'value', 0), '{}' from generate_series(1, 40) id`)
@@ -246,13 +246,12 @@ test('a writer asks who sleeps only when its lock on the notifications can be se
   const other = await database.pool.connect()
   await other.query('begin; lock table pgpubsub.notification in share mode')
   const writing = database.sql('insert into item values (1, 0)')
-  const exists = async (what: string) => (await database.sql(`select from ${what}`)).length > 0
-  const until = (what: string) => vi.waitFor(async () => expect(await exists(what)).toBe(true), { timeout: 10_000 })
-  await until(`pg_locks where relation = 'pgpubsub.notification'::regclass and not granted`)
+  await vi.waitFor(async () => {
+    const waiting = `select from pg_locks where relation = 'pgpubsub.notification'::regclass and not granted`
+    expect(await database.sql(waiting)).toHaveLength(1)
+  })
   await engine?.listen()
-  await untilAsleep(database)
-  await until(`pg_stat_activity where datname = current_database()
-    and application_name = 'pgpubsub listen' and state = 'idle' and query like '%until_retry%'`)
+  await untilFastAsleep(database)
   await other.query('commit')
   other.release()
   await writing
