@@ -44,6 +44,8 @@ export interface BatchSource {
   readonly start: bigint
   /** Milliseconds until the next retry is due, null where nothing waits for one. */
   readonly untilRetry: number | null
+  /** The next claim first looks whether something is ready that should not be. */
+  readonly isSweepDue: boolean
   /** No handler is running. */
   readonly isIdle: boolean
   /** How many notifications the last batch had. */
@@ -104,6 +106,10 @@ export class Batches implements BatchSource {
 
   get untilRetry(): number | null {
     return this.#intake.nextRetry.until
+  }
+
+  get isSweepDue(): boolean {
+    return this.#intake.isSweepDue
   }
 
   /** Claims a batch, or, where they are many and quickly handled, batch after batch. */

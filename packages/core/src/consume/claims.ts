@@ -9,6 +9,7 @@ import { NextRetry } from './next-retry.js'
 import { isPaused } from './pause.js'
 import { setForTransaction } from './plan.js'
 import { Statement, type StatementOptions } from './statement.js'
+import { Sweep } from './sweep.js'
 import type { BatchTransaction, Beginning, TransactionSource } from './transaction.js'
 import { currentWriters, markAsWriter } from './writers.js'
 
@@ -33,35 +34,26 @@ const beginning = (schema: string, { definition, consume }: Listener): Beginning
     : { sql: `${look}, ${setForTransaction}`, look }
 }
 
-const readyUpTo = (schema: string) => /* sql */ `
-  select from ${schema}.notification n where n.listener = $1 and not n.waiting and n.id <= $2 limit 1`
-
-/** A look for what should not be there takes no more than this part of the time. */
-const sweepOneIn = 100
-
 // A look at the locks costs about as much as a claim of a few rows, so it is not taken before each.
 const lookMs = 20
 
 /** The claims of one listener in one worker: what each takes, and where it begins. */
 export class Claims {
-  readonly #options: ClaimsOptions
   readonly #claimer: Claimer
   readonly #fresh: FreshClaims
   readonly #nextRetry: NextRetry
   readonly #leader: Claims | null
-  readonly #readyUpTo: Statement
+  readonly #sweep: Sweep
   readonly #currentWriters: Statement
   readonly #beginning: Beginning
-  #nextSweepAt = 0
   #nextLookAt = 0
   /** The last claim had to begin where the one before did, for a writer's sake. */
   #wasHeldBack = false
 
   /** @param leader the worker's other claims, which see to all that is not fresh */
   constructor(options: ClaimsOptions, leader: Claims | null = null) {
-    this.#options = options
     this.#leader = leader
-    const { listener, schema, statements } = options
+    const { listener, schema, sweepMs, statements } = options
     const { name, order } = listener.definition
     const { context } = listener.consume
     this.#beginning = beginning(schema, listener)
@@ -77,7 +69,7 @@ export class Claims {
       statements,
       onMore: options.onMore,
     })
-    this.#readyUpTo = new Statement(readyUpTo(identifier(schema)), statements)
+    this.#sweep = new Sweep(schema, name, sweepMs, statements)
     this.#currentWriters = new Statement(currentWriters(schema), statements)
   }
 
@@ -111,15 +103,16 @@ export class Claims {
 
   /** Something other than what is fresh may have to be taken, or the start is held back by a writer. */
   get #mustLookFirst(): boolean {
-    return this.#retryIsDue || this.#sweepIsDue || this.#wasHeldBack
+    return this.#retryIsDue || this.isSweepDue || this.#wasHeldBack
   }
 
   get #retryIsDue(): boolean {
     return !this.#leader && this.#nextRetry.isDue
   }
 
-  get #sweepIsDue(): boolean {
-    return !this.#leader && Date.now() >= this.#nextSweepAt
+  /** It is time to look below where claims begin, which the next claim does first. */
+  get isSweepDue(): boolean {
+    return !this.#leader && this.#sweep.isDue
   }
 
   /** The claim is sent together with the beginning of the transaction. */
@@ -138,28 +131,16 @@ export class Claims {
     if (this.#fresh.isHeldBack) await this.#lookAtWriters(transaction)
     this.#wasHeldBack = this.#fresh.isHeldBack && Date.now() >= this.#nextLookAt
     if (paused) return 'paused'
-    const found = this.#sweepIsDue && (await this.#sweep(transaction))
+    const found = this.isSweepDue && (await this.#lookBelow(transaction))
     return this.#takeDueOrFresh(transaction, limit, found ? null : half)
   }
 
-  /**
-   * Looks whether there is something where nothing should be. Where vacuum is held back that means to read over all that
-   * is dead, so it is done the more seldom the longer it takes.
-   */
-  async #sweep(db: Queryable): Promise<boolean> {
-    const begun = performance.now()
-    const found = await this.#anythingUpTo(db, this.#fresh.start)
+  /** @returns whether something was ready where nothing should be */
+  async #lookBelow(db: Queryable): Promise<boolean> {
+    const found = await this.#sweep.goOn(db, this.#fresh.start)
     if (found) this.forget()
     await this.#nextRetry.refresh(db)
-    const took = performance.now() - begun
-    this.#nextSweepAt = Date.now() + Math.max(this.#options.sweepMs, took * sweepOneIn)
     return found
-  }
-
-  async #anythingUpTo(db: Queryable, id: bigint): Promise<boolean> {
-    if (id === 0n) return false
-    const { rows } = await this.#readyUpTo.run(db, [this.#options.listener.definition.name, id])
-    return rows.length > 0
   }
 
   #observe(seen: Seen): Seen {

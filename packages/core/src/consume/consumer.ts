@@ -112,7 +112,9 @@ export class Consumer {
       const flows = performance.now() - this.#lastWorkAt < flowMs
       const result = await this.#batch()
       this.#wakeUp()
-      more = result === 'full' || (result === 'part' && (flows || !this.#sleepsByNotify))
+      // what the next claim would do first is done now, when nobody waits for it
+      const asksAgain = flows || !this.#sleepsByNotify || this.#batches.isSweepDue
+      more = result === 'full' || (result === 'part' && asksAgain)
       if (result === 'part' && flows) {
         await pass(gatherMs(this.#batches.lastCount))
         this.#lastWorkAt = performance.now()

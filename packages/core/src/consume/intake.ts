@@ -46,6 +46,11 @@ export class Intake {
     return this.#claims.start
   }
 
+  /** The next claim first looks whether something is ready that should not be. */
+  get isSweepDue(): boolean {
+    return this.#claims.isSweepDue
+  }
+
   /** A batch has failed: the next claim begins at the head. */
   forget(): void {
     this.#claims.forget()

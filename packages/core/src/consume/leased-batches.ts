@@ -54,6 +54,10 @@ export class LeasedBatches implements BatchSource {
     return this.#lastCount
   }
 
+  get isSweepDue(): boolean {
+    return this.#intake.isSweepDue
+  }
+
   get untilRetry(): number | null {
     return this.#intake.nextRetry.until
   }
