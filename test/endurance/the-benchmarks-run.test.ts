@@ -37,7 +37,7 @@ describe.concurrent('the benchmarks run', { timeout: 180_000 }, () => {
       ...['bulk-statement-insert', 'bulk-statement-bare-insert', 'bulk-statement-update', 'bulk-statement-delete'],
       ...['fanout-1', 'fanout-5', 'fanout-20', 'filter', 'context', 'context-plain'],
       ...['order', 'blocked', 'retrying'],
-      ...['backlog', 'memory-heap', 'memory-growth', 'memory-resident', 'processes'],
+      ...['backlog', 'memory-heap', 'memory-growth', 'memory-resident', 'processes', 'processes-bare'],
       ...['pinned', 'pinned-by-writer', 'pinned-live', 'pinned-dead', 'soak', 'soak-size'],
       ...['import', 'import-floor', 'import-beside-adapter', 'import-size', 'status'],
     ]
